@@ -1,0 +1,1 @@
+"""fleetlora: federated LoRA fine-tuning over fleets of vehicles."""

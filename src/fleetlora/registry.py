@@ -1,0 +1,74 @@
+"""Named extension points: built-in or third-party components looked up by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from fleetlora.errors import ConfigError
+
+__all__ = ["Registry", "suggest"]
+
+T = TypeVar("T")
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """Return a mend that names the nearest known spelling of ``name``."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(sorted(known))}"
+
+
+class Registry(Generic[T]):
+    """A table of components of one kind.
+
+    Other packages add theirs either by calling :meth:`register` or by declaring an entry
+    point in the group ``fleetlora.<kind>``, which is loaded the first time its name is asked for.
+
+    Args:
+        kind: What the registry holds, in the singular; it names the entry-point group and shows in errors.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that adds a component under ``name``.
+
+        Raises:
+            ValueError: The name is taken by another component.
+        """
+
+        def add(item: T) -> T:
+            if self._items.setdefault(name, item) is not item:
+                raise ValueError(f"{self.kind} {name!r} is already registered")
+            return item
+
+        return add
+
+    def get(self, name: str, *, where: str | None = None) -> T:
+        """Return the component called ``name``.
+
+        Raises:
+            ConfigError: No such component; the message suggests the nearest name.
+        """
+        if name not in self._items:
+            for entry in entry_points(group=f"fleetlora.{self.kind}", name=name):
+                self._items[name] = entry.load()
+        if name not in self._items:
+            raise ConfigError(f"unknown {self.kind} {name!r}", where=where, mend=suggest(name, self.names()))
+        return self._items[name]
+
+    def names(self) -> list[str]:
+        """Return every known name, sorted, entry points included."""
+        found = {entry.name for entry in entry_points(group=f"fleetlora.{self.kind}")}
+        return sorted(found | set(self._items))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
