@@ -1,0 +1,18 @@
+"""Policies: how vehicles choose their LoRA rank. One file a policy, its formula in the docstring."""
+
+from __future__ import annotations
+
+from fleetlora.scheduling.fixed import Fixed
+from fleetlora.scheduling.policy import POLICIES, Feedback, Offers, Policy, PolicyContext, checked_ranks
+from fleetlora.scheduling.uniform import UniformRandom
+
+__all__ = [
+    "POLICIES",
+    "Feedback",
+    "Fixed",
+    "Offers",
+    "Policy",
+    "PolicyContext",
+    "UniformRandom",
+    "checked_ranks",
+]

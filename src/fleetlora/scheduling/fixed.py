@@ -1,0 +1,36 @@
+"""Every vehicle trains the same rank."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fleetlora.errors import ConfigError
+from fleetlora.scheduling.policy import POLICIES, Ints, Offers, Policy, PolicyContext
+from fleetlora.settings import Settings, quantity
+
+__all__ = ["Fixed"]
+
+
+@POLICIES.register("fixed")
+class Fixed(Policy):
+    """a_t = r for every vehicle and round; a vehicle for which r is not feasible sits the round out."""
+
+    class Options(Settings):
+        """The rank; without one, the largest arm."""
+
+        rank: int | None = quantity(None, "1", "rank of every vehicle; the largest arm if not given", ge=1)
+
+    def __init__(self, context: PolicyContext, options: Options) -> None:
+        super().__init__(context, options)
+        self.rank = int(context.ranks[-1]) if options.rank is None else options.rank
+        if self.rank not in context.ranks:
+            raise ConfigError(
+                f"rank {self.rank} is not one of the arms {context.ranks.tolist()}",
+                where="policy.rank",
+                mend="choose an arm, or add the rank to lora.ranks",
+            )
+        self._arm = int(np.searchsorted(context.ranks, self.rank))
+
+    def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
+        """Return ``rank`` where it is feasible, else 0."""
+        return np.where(offers.feasible[:, self._arm], self.rank, 0)

@@ -1,0 +1,207 @@
+"""The contract between the round loop and a policy: what vehicles know, choose, and learn from.
+
+A policy has two sides. The *vehicle* side, :meth:`Policy.select` and :meth:`Policy.update`, is what every
+vehicle computes for itself; it is written over columns, one row a vehicle, so that a city costs one
+vectorised step. The *coordinator* side, :meth:`Policy.settle` and :attr:`Policy.price`, is the one number a
+task's RSUs broadcast. Nothing in :class:`Offers` depends on the future.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetlora.errors import InputError
+from fleetlora.registry import Registry
+from fleetlora.settings import Settings
+
+__all__ = ["POLICIES", "Feedback", "Offers", "Policy", "PolicyContext", "checked_ranks"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PolicyContext:
+    """What a policy is told once, when the run begins. One policy serves one task.
+
+    Attributes:
+        task: Name of the task.
+        ranks: (A,) the arms: LoRA ranks in ascending order, all positive.
+        n_vehicles: V, number of vehicles in the fleet.
+        device: (V,) device class of each vehicle.
+        device_names: Name of each device class.
+        reference_j: (A,) joules that a median vehicle of the fleet spends on one update of each rank, before
+            any link is known; the largest serves as the scale of costs.
+        deadline_s: Longest a round may last, seconds.
+    """
+
+    task: str
+    ranks: Ints
+    n_vehicles: int
+    device: Ints
+    device_names: tuple[str, ...]
+    reference_j: Floats
+    deadline_s: float
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What each of n admitted vehicles knows when it chooses its rank; row i is one vehicle.
+
+    Attributes:
+        round: Number of the round, from 0.
+        time_s: Virtual time, seconds.
+        vehicle: (n,) vehicle index.
+        rsu: (n,) index of the serving RSU.
+        device: (n,) device class.
+        feasible: (n, A) whether the rank is expected to end by the deadline and its joules are still there.
+        predicted_j: (n, A) joules the vehicle expects to spend.
+        predicted_s: (n, A) seconds from download to the end of the upload that it expects.
+        residence_s: (n,) predicted time until it leaves the RSU, seconds.
+        rate_bps: (n,) upload rate it expects from its distance to the RSU, bits/s.
+    """
+
+    round: int
+    time_s: float
+    vehicle: Ints
+    rsu: Ints
+    device: Ints
+    feasible: NDArray[np.bool_]
+    predicted_j: Floats
+    predicted_s: Floats
+    residence_s: Floats
+    rate_bps: Floats
+
+    def __len__(self) -> int:
+        return len(self.vehicle)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What each of n vehicles saw of the update it started; row i is one vehicle.
+
+    Attributes:
+        round: Number of the round, from 0.
+        vehicle: (n,) vehicle index.
+        rank: (n,) rank it trained, positive.
+        reward: (n,) in [0, 1]; 0 where the update was not delivered.
+        joules: (n,) joules it really spent.
+        latency_s: (n,) seconds until delivery or loss.
+        delivered: (n,) whether the RSU got the update.
+    """
+
+    round: int
+    vehicle: Ints
+    rank: Ints
+    reward: Floats
+    joules: Floats
+    latency_s: Floats
+    delivered: NDArray[np.bool_]
+
+
+class Policy(ABC):
+    """Chooses a rank for every admitted vehicle of one task.
+
+    Subclass it, give it ``Options`` if it has any, and register it::
+
+        @POLICIES.register("mine")
+        class Mine(Policy):
+            def select(self, offers, rng):
+                return np.where(offers.feasible[:, 0], self.context.ranks[0], 0)
+
+    Args:
+        context: What is known when the run begins.
+        options: The policy's own configuration.
+    """
+
+    class Options(Settings):
+        """Configuration of the policy; a subclass overrides it."""
+
+    def __init__(self, context: PolicyContext, options: Settings) -> None:
+        self.context = context
+        self.options = options
+
+    @abstractmethod
+    def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
+        """Return the (n,) ranks that the vehicles choose; 0 means that a vehicle sits this round out.
+
+        A positive rank must be one of ``context.ranks`` and feasible for its row.
+        """
+
+    def update(self, feedback: Feedback) -> None:
+        """Learn from the updates of a round. The default learns nothing."""
+
+    def settle(self, spent_j: float, budget_j: float) -> None:
+        """Take the coordinator's step at the end of a round; the default does nothing.
+
+        Args:
+            spent_j: Joules the task has spent so far.
+            budget_j: Joules the task may have spent by now, infinite without a budget.
+        """
+
+    @property
+    def price(self) -> float:
+        """Price of a joule, relative to the reference, that the coordinator broadcasts (lambda)."""
+        return 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the policy has learned, as arrays and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        if state:
+            raise InputError(
+                f"{type(self).__name__} keeps no state but was given {sorted(state)}",
+                mend="override state_dict and load_state_dict together",
+            )
+
+
+#: Policies by the name that a configuration uses.
+POLICIES: Registry[type[Policy]] = Registry("policy")
+
+
+def checked_ranks(policy: Policy, ranks: object, offers: Offers) -> Ints:
+    """Return a policy's choice as an integer column after checking it against the contract.
+
+    Raises:
+        InputError: Wrong length, not whole numbers, outside the arms, or not feasible; names the policy.
+    """
+    who = f"policy {type(policy).__name__}"
+    chosen = np.asarray(ranks)
+    if chosen.shape != (len(offers),):
+        raise InputError(
+            f"select returned shape {chosen.shape} for {len(offers)} vehicles",
+            where=who,
+            mend="return one rank a row of the offers",
+        )
+    if chosen.dtype.kind not in "iu":
+        raise InputError(
+            f"select returned {chosen.dtype} values", where=who, mend="return whole numbers, 0 to skip"
+        )
+    chosen = chosen.astype(np.int64)
+    arms = policy.context.ranks
+    started = np.flatnonzero(chosen != 0)
+    column = np.searchsorted(arms, chosen[started]).clip(max=len(arms) - 1)
+    outside = arms[column] != chosen[started]
+    if outside.any():
+        bad = chosen[started][outside][0]
+        raise InputError(
+            f"select returned rank {bad}, which is not an arm",
+            where=who,
+            mend=f"choose among {arms.tolist()}, or 0 to skip",
+        )
+    barred = ~offers.feasible[started, column]
+    if barred.any():
+        row = started[barred][0]
+        raise InputError(
+            f"select returned rank {chosen[row]} where it is not feasible (row {row})",
+            where=who,
+            mend="choose where offers.feasible is true, or 0 to skip",
+        )
+    return chosen
