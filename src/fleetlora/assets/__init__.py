@@ -1,0 +1,20 @@
+"""Real inputs by name, fetched when first asked for: ``resolve("asset:warsaw-buses/data_0.txt")``."""
+
+from fleetlora.assets.cache import cache_dir, cache_errors, derived_dir
+from fleetlora.assets.catalogue import ASSETS, Asset
+from fleetlora.assets.store import AssetStatus, Progress, Store, fetch, resolve, status, verify
+
+__all__ = [
+    "ASSETS",
+    "Asset",
+    "AssetStatus",
+    "Progress",
+    "Store",
+    "cache_dir",
+    "cache_errors",
+    "derived_dir",
+    "fetch",
+    "resolve",
+    "status",
+    "verify",
+]
