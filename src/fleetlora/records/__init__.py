@@ -1,0 +1,33 @@
+"""What a run leaves behind: its tables, its ledger of joules, its result, and reading them back."""
+
+from fleetlora.records.digest import digest_of
+from fleetlora.records.ledger import Ledger
+from fleetlora.records.map_data import MapData, read_map, street_lines, write_map
+from fleetlora.records.measures import latency_s, outcome_counts
+from fleetlora.records.result import RunIdentity, build_result
+from fleetlora.records.run_reader import Run, open_run
+from fleetlora.records.run_writer import RunWriter
+from fleetlora.records.schemas import ARRIVED, OUTCOMES, PHASES, SCHEMA, TABLES, arrow_schema, arrow_table
+
+__all__ = [
+    "ARRIVED",
+    "OUTCOMES",
+    "PHASES",
+    "SCHEMA",
+    "TABLES",
+    "Ledger",
+    "MapData",
+    "Run",
+    "RunIdentity",
+    "RunWriter",
+    "arrow_schema",
+    "arrow_table",
+    "build_result",
+    "digest_of",
+    "latency_s",
+    "open_run",
+    "outcome_counts",
+    "read_map",
+    "street_lines",
+    "write_map",
+]
