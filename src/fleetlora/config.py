@@ -1,0 +1,321 @@
+"""One validated experiment, and the ways to get one: a preset, a TOML file, values on top of either."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tomli_w
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from fleetlora.errors import ConfigError, InputError
+from fleetlora.federation.departures import DEPARTURE_RULES
+from fleetlora.federation.settings import (
+    AdmissionSettings,
+    BudgetSettings,
+    EvaluationSettings,
+    RewardSettings,
+    RoundSettings,
+)
+from fleetlora.lora import AGGREGATION_RULES, LocalTraining, LoraSpec
+from fleetlora.methods import METHODS
+from fleetlora.physics import DEFAULT_DEVICES, RADIO_MODELS, Backhaul, DeviceClass, EnergyModel
+from fleetlora.registry import Registry, suggest
+from fleetlora.roadside import PLACEMENTS, Association
+from fleetlora.scheduling import POLICIES
+from fleetlora.sections import ComponentSection, explain
+from fleetlora.settings import Settings, quantity
+from fleetlora.tasks import TASK_SOURCES, Encoding, Partition
+from fleetlora.traces import TRACE_SOURCES, Cleaning
+
+__all__ = ["Experiment", "load_experiment", "preset_names", "to_toml"]
+
+
+class TraceSection(ComponentSection):
+    """Where the trajectories come from, how they are cleaned, and which part of them is used."""
+
+    registry: ClassVar[Registry[Any]] = TRACE_SOURCES
+    key: ClassVar[str] = "source"
+    section: ClassVar[str] = "traces"
+
+    cleaning: Cleaning = Cleaning()
+    start_s: float = quantity(0.0, "s", "start of the part that is used, after the first fix", ge=0)
+    duration_s: float | None = quantity(None, "s", "length of the part that is used; all if not given", gt=0)
+
+
+class SiteSection(ComponentSection):
+    """Where the RSUs stand, and how vehicles are associated with them."""
+
+    registry: ClassVar[Registry[Any]] = PLACEMENTS
+    key: ClassVar[str] = "placement"
+    section: ClassVar[str] = "sites"
+
+    association: Association = Association()
+
+
+class RadioSection(ComponentSection):
+    """The radio model and its constants."""
+
+    registry: ClassVar[Registry[Any]] = RADIO_MODELS
+    key: ClassVar[str] = "model"
+    section: ClassVar[str] = "radio"
+
+
+class TaskSection(ComponentSection):
+    """One task: its data, how the data is encoded, and how it is spread over the vehicles."""
+
+    registry: ClassVar[Registry[Any]] = TASK_SOURCES
+    key: ClassVar[str] = "source"
+    section: ClassVar[str] = "tasks"
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    encoding: Encoding = Encoding()
+    partition: Partition = Partition()
+
+
+class PolicySection(ComponentSection):
+    """Who chooses the ranks."""
+
+    registry: ClassVar[Registry[Any]] = POLICIES
+    key: ClassVar[str] = "name"
+    section: ClassVar[str] = "policy"
+
+
+class AggregationSection(ComponentSection):
+    """How updates of different ranks become one model."""
+
+    registry: ClassVar[Registry[Any]] = AGGREGATION_RULES
+    key: ClassVar[str] = "rule"
+    section: ClassVar[str] = "aggregation"
+
+
+class DepartureSection(ComponentSection):
+    """What a vehicle does that is about to leave its RSU with its update unfinished."""
+
+    registry: ClassVar[Registry[Any]] = DEPARTURE_RULES
+    key: ClassVar[str] = "rule"
+    section: ClassVar[str] = "departure"
+
+
+class LoraSection(LoraSpec):
+    """The adapters: which layers, which ranks are the arms."""
+
+    ranks: tuple[int, ...] = quantity((2, 4, 8, 16), "1", "arms: LoRA ranks a vehicle may choose, ascending")
+
+    @field_validator("ranks")
+    @classmethod
+    def _ascending(cls, ranks: tuple[int, ...]) -> tuple[int, ...]:
+        if not ranks or min(ranks) < 1 or list(ranks) != sorted(set(ranks)):
+            raise ValueError("ranks must be positive, ascending and without repetition")
+        return ranks
+
+
+class BackboneSection(Settings):
+    """The frozen pretrained model."""
+
+    path: str = Field(
+        "asset:minilm", description="a directory, an asset, or a model id of the Hugging Face hub"
+    )
+
+
+class Experiment(Settings):
+    """Everything that determines a run: equal experiments give equal digests."""
+
+    name: str = Field("experiment", description="name of the preset or study, shown in reports")
+    method: str = Field("fixed", description="name of the method; its values lie beneath the sections' own")
+    seed: int = quantity(0, "1", "seed of every random stream", ge=0)
+    traces: TraceSection
+    sites: SiteSection
+    radio: RadioSection = Field(default_factory=lambda: RadioSection.model_validate({"model": "umi"}))
+    backhaul: Backhaul = Backhaul()
+    energy: EnergyModel = EnergyModel()
+    devices: tuple[DeviceClass, ...] = DEFAULT_DEVICES
+    backbone: BackboneSection = BackboneSection()
+    lora: LoraSection = LoraSection()
+    training: LocalTraining = LocalTraining()
+    tasks: tuple[TaskSection, ...] = Field(min_length=1)
+    policy: PolicySection
+    aggregation: AggregationSection
+    departure: DepartureSection
+    admission: AdmissionSettings = AdmissionSettings()
+    round: RoundSettings = RoundSettings()
+    reward: RewardSettings = RewardSettings()
+    budget: BudgetSettings = BudgetSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        names = [task.name for task in self.tasks]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ConfigError("two tasks have this name", where=f"tasks.{doubled[0]}", mend="rename one")
+        share = sum(device.share for device in self.devices)
+        if abs(share - 1.0) > 1e-6:
+            raise ConfigError(
+                f"shares sum to {share:g}, not 1", where="devices", mend="change the share of a device class"
+            )
+        unknown = sorted(set(self.budget.shares) - set(names))
+        if unknown:
+            raise ConfigError(
+                "no such task", where=f"budget.shares.{unknown[0]}", mend=suggest(unknown[0], names)
+            )
+        return self
+
+    def budgets_j(self) -> dict[str, float]:
+        """Return the joules each task may spend; infinite where no total is set."""
+        return self.budget.split([task.name for task in self.tasks])
+
+
+def to_toml(experiment: Experiment) -> str:
+    """Return the experiment as the TOML text that loads to an equal one."""
+    return tomli_w.dumps(_without_none(experiment.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(v) for v in value]
+    return value
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that ship with fleetlora."""
+    folder = resources.files("fleetlora.presets")
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_experiment(
+    source: str | Path | Mapping[str, Any],
+    *,
+    method: str | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+) -> Experiment:
+    """Return the experiment that a preset, a file or a mapping describes.
+
+    Values are laid on top of each other: the preset a file ``extends``, the file, the method, the overrides.
+
+    Args:
+        source: Name of a preset, path of a TOML file, or the values themselves.
+        method: Name of a method; replaces the file's.
+        seed: Replaces the file's seed.
+        overrides: ``key=value`` each, dotted keys, TOML values; a task is named by name or number.
+
+    Raises:
+        ConfigError: A key or value is wrong; names it and suggests the mend.
+        InputError: No such preset or file, or not TOML.
+    """
+    file: str | None = None
+    if isinstance(source, Mapping):
+        raw = _merge(_extended(source), source)
+    else:
+        file, raw = _read(source)
+    named = method or raw.get("method", "fixed")
+    layer = METHODS.get(str(named), where="method")
+    raw = _merge(raw, layer) if method else _merge(layer, raw)
+    raw = {**raw, "method": str(named)}
+    if seed is not None:
+        raw["seed"] = seed
+    for override in overrides:
+        raw = _override(raw, override)
+    raw.pop("extends", None)
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        raise explain(error, Experiment, file=file) from None
+    except ConfigError as error:
+        where = f"{file}: {error.where}" if file and error.where else error.where
+        raise ConfigError(error.problem, where=where, mend=error.mend) from None
+
+
+def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
+    """Return the file's name, None for a preset, and its values over those it extends."""
+    name = str(source)
+    if name in preset_names():
+        text = resources.files("fleetlora.presets").joinpath(f"{name}.toml").read_text("utf-8")
+        raw = _parse(text, f"preset {name}")
+        return None, _merge(_extended(raw), raw)
+    path = Path(source)
+    if path.suffix != ".toml" and not path.exists():
+        raise InputError(
+            f"no preset or file {name!r}", mend=f"{suggest(name, preset_names())}; or give a .toml file"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"cannot be read: {reason}", where=name, mend="give a TOML file") from None
+    raw = _parse(text, name)
+    return name, _merge(_extended(raw), raw)
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not TOML: {error}", where=where, mend="correct the line") from None
+
+
+def _extended(raw: Mapping[str, Any]) -> dict[str, Any]:
+    parent = raw.get("extends")
+    if parent is None:
+        return {}
+    if parent not in preset_names():
+        raise ConfigError(
+            f"no preset {parent!r}", where="extends", mend=suggest(str(parent), preset_names())
+        )
+    return _read(str(parent))[1]
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` laid over ``below``; a table that names another component starts afresh."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping) and not _renamed(key, under, value):
+            merged[key] = _merge(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    key = {
+        kind.section: kind.key
+        for kind in (TraceSection, SiteSection, RadioSection, PolicySection, AggregationSection, DepartureSection)
+    }.get(section)
+    return key is not None and key in above and below.get(key) != above[key]
+
+
+def _override(raw: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return ``raw`` with one ``dotted.key=value`` set."""
+    dotted, equals, literal = text.partition("=")
+    path = dotted.strip().split(".")
+    if not equals or not all(path):
+        raise ConfigError(f"not key=value: {text!r}", where="--set", mend="write --set round.deadline_s=20")
+    try:
+        value: Any = tomllib.loads(f"value = {literal}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = literal
+    return _set(raw, path, value, dotted.strip())
+
+
+def _set(node: Any, path: list[str], value: Any, where: str) -> Any:
+    if not path:
+        return value
+    head, rest = path[0], path[1:]
+    if isinstance(node, (list, tuple)):
+        names = [str(item.get("name", i)) for i, item in enumerate(node)]
+        at = int(head) if head.isdigit() else names.index(head) if head in names else -1
+        if not 0 <= at < len(node):
+            raise ConfigError(f"no entry {head!r}", where=where, mend=suggest(head, names))
+        return [_set(item, rest, value, where) if i == at else item for i, item in enumerate(node)]
+    if node is not None and not isinstance(node, Mapping):
+        raise ConfigError(f"{head!r} stands below a plain value", where=where, mend="shorten the key")
+    below = dict(node or {})
+    change = _set(below.get(head), rest, value, where)
+    return _merge(below, {head: change}) if isinstance(change, Mapping) else {**below, head: change}

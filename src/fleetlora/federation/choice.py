@@ -1,0 +1,115 @@
+"""The vehicles' side of a round's beginning: foresee the update, choose a rank, plan for leaving.
+
+All of it is computed from :class:`Outlook`, which holds nothing that a vehicle could not know at that moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetlora.federation.costs import UpdateCosts
+from fleetlora.federation.departures import DepartureRule, Plan, Prospect
+from fleetlora.federation.rsu import Admission
+from fleetlora.federation.vehicle import Forecast, forecast, predict_residence_s
+from fleetlora.federation.world import Here, World
+from fleetlora.scheduling import Offers
+
+__all__ = ["Outlook", "foresee", "make_offers", "plan_departure"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the vehicles admitted for one task expect, row by row.
+
+    Attributes:
+        vehicle: (n,) vehicle index.
+        rsu: (n,) serving RSU.
+        expected: Seconds and joules of an update of each rank, (n, A).
+        worst_j: (n, A) joules it cannot exceed, whatever happens on the road.
+        residence_s: (n,) predicted time until the vehicle leaves.
+        up_bps: (n,) upload rate expected from the present distance.
+    """
+
+    vehicle: Ints
+    rsu: Ints
+    expected: Forecast
+    worst_j: Floats
+    residence_s: Floats
+    up_bps: Floats
+
+
+def foresee(
+    world: World,
+    here: Here,
+    admission: Admission,
+    task: int,
+    costs: UpdateCosts,
+    steps: int,
+    deadline_s: float,
+    residence_cap_s: float,
+) -> Outlook:
+    """Return what the vehicles admitted for ``task`` expect of an update of each rank."""
+    rows = admission.task == task
+    vehicle, rsu = admission.vehicle[rows], admission.rsu[rows]
+    east_m, north_m = here.east_m[vehicle], here.north_m[vehicle]
+    distance_m = np.hypot(east_m, north_m)
+    up_bps = world.link.mean_rate_bps(distance_m, up=True)
+    sharing = np.bincount(admission.rsu, minlength=len(world.sites))[rsu].astype(np.float64)
+    devices = world.device_columns(vehicle)
+    expected = forecast(
+        costs, steps, devices, world.link.mean_rate_bps(distance_m, up=False), up_bps, sharing
+    )
+    return Outlook(
+        vehicle=vehicle,
+        rsu=rsu,
+        expected=expected,
+        worst_j=world.worst_case_j(vehicle, expected.compute_s, deadline_s),
+        residence_s=predict_residence_s(
+            east_m,
+            north_m,
+            here.east_mps[vehicle],
+            here.north_mps[vehicle],
+            world.coverage_m,
+            residence_cap_s,
+        ),
+        up_bps=up_bps,
+    )
+
+
+def make_offers(
+    outlook: Outlook, round: int, here: Here, device: Ints, deadline_s: float, remaining_j: float
+) -> Offers:
+    """Return the offers a policy chooses from; a rank is feasible if time and joules are likely to do."""
+    total_s = outlook.expected.total_s
+    return Offers(
+        round=round,
+        time_s=here.time_s,
+        vehicle=outlook.vehicle,
+        rsu=outlook.rsu,
+        device=device[outlook.vehicle],
+        feasible=(total_s <= deadline_s) & (outlook.worst_j <= remaining_j),
+        predicted_j=outlook.expected.joules,
+        predicted_s=total_s,
+        residence_s=outlook.residence_s,
+        rate_bps=outlook.up_bps,
+    )
+
+
+def plan_departure(rule: DepartureRule, outlook: Outlook, rows: Ints, arm: Ints, steps: int) -> Plan:
+    """Return what the vehicles in ``rows``, having chosen ``arm``, do about leaving."""
+    expected = outlook.expected
+    return rule.plan(
+        Prospect(
+            residence_s=outlook.residence_s[rows],
+            download_s=expected.download_s[rows, arm],
+            compute_s=expected.compute_s[rows, arm],
+            upload_s=expected.upload_s[rows, arm],
+            steps=np.full(len(rows), steps, dtype=np.int64),
+        )
+    )

@@ -1,0 +1,88 @@
+"""What the round loop asks of whatever learns: costs, local training, merging, testing.
+
+The loop knows nothing of factors and tensors; it moves vehicles, bytes and joules. A learner holds the
+models of the cloud and of every RSU and does with them what the loop tells it to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetlora.federation.costs import UpdateCosts
+
+__all__ = ["Jobs", "Learned", "Learner", "Score"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Local trainings of one task whose updates reach their RSUs in a round; each column (n,)."""
+
+    vehicle: Ints
+    rsu: Ints
+    rank: Ints
+    steps: Ints
+
+    def __len__(self) -> int:
+        return len(self.vehicle)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the vehicles saw on their own held-out samples; each column (n,), NaN where it holds none."""
+
+    loss_before: Floats
+    loss_after: Floats
+    accuracy: Floats
+
+
+@dataclass(frozen=True)
+class Score:
+    """Test of an aggregated model."""
+
+    accuracy: float
+    loss: float
+    samples: int
+
+
+class Learner(Protocol):
+    """Holds a model per task at the cloud and at every RSU, and trains it."""
+
+    def costs(self, task: int) -> UpdateCosts:
+        """Return the bytes and FLOPs of an update of each rank."""
+        ...
+
+    def samples(self, task: int) -> Ints:
+        """Return the (V,) number of training samples that each vehicle holds; 0 is none."""
+        ...
+
+    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
+        """Train every job from its RSU's model and merge the updates into that RSU's model."""
+        ...
+
+    def sync(self, task: int) -> None:
+        """Merge the RSUs' models at the cloud and give every RSU the result."""
+        ...
+
+    def model_bytes(self, task: int) -> int:
+        """Return the bytes of one RSU's model, which a sync moves once up and once down."""
+        ...
+
+    def evaluate(self, task: int, samples: int | None) -> Score:
+        """Test the cloud's model on ``samples`` test samples, the same ones each time; on all if None."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return every trained array of the cloud's models by a unique name."""
+        ...
+
+    def save(self, task: int, directory: Path) -> None:
+        """Write the cloud's model of a task as PEFT files."""
+        ...

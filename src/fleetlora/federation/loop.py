@@ -1,0 +1,245 @@
+"""The round loop: the method, step by step, in virtual time.
+
+Every RSU and every task start a round together. A round ends when the last admitted vehicle has delivered
+or is known to be gone, at the latest at the deadline; every q rounds the cloud merges the RSUs' models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetlora.federation.choice import Outlook, foresee, make_offers, plan_departure
+from fleetlora.federation.departures import DepartureRule
+from fleetlora.federation.flight import Flight, Started, fly
+from fleetlora.federation.learner import Jobs, Learned, Learner, Score
+from fleetlora.federation.reward import reward
+from fleetlora.federation.rows import RoundReport, Story, report_round
+from fleetlora.federation.rsu import Admission, admit
+from fleetlora.federation.settings import (
+    AdmissionSettings,
+    EvaluationSettings,
+    RewardSettings,
+    RoundSettings,
+)
+from fleetlora.federation.world import Here, World
+from fleetlora.records import Ledger
+from fleetlora.rng import stream
+from fleetlora.scheduling import Feedback, Policy, checked_ranks
+
+__all__ = ["Observer", "Rules", "Simulation"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that the loop itself obeys; ``steps`` are the local steps of a full update."""
+
+    seed: int
+    steps: int
+    admission: AdmissionSettings
+    round: RoundSettings
+    reward: RewardSettings
+    evaluation: EvaluationSettings
+
+
+class Observer(Protocol):
+    """Watches the rounds go by: records, progress bars."""
+
+    def on_round(self, report: RoundReport) -> None:
+        """Take note of a round that has just ended."""
+        ...
+
+
+class Simulation:
+    """Federated fine-tuning of K tasks over one world.
+
+    Args:
+        world: Tracks, contacts, radio and devices.
+        learner: Holds and trains the models.
+        policies: One policy a task.
+        departure: What vehicles do that are about to leave.
+        ledger: Takes every joule, and knows what each task may still spend.
+        rules: The loop's settings.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        learner: Learner,
+        policies: Sequence[Policy],
+        departure: DepartureRule,
+        ledger: Ledger,
+        rules: Rules,
+    ) -> None:
+        self.world, self.learner, self.policies = world, learner, policies
+        self.departure, self.ledger, self.rules = departure, ledger, rules
+        self.tasks = ledger.tasks
+        self.costs = [learner.costs(k) for k in range(len(self.tasks))]
+        self.holds = np.stack([learner.samples(k) > 0 for k in range(len(self.tasks))], axis=1)
+        self.round = 0
+        self.clock_s = 0.0
+
+    def run(self, observers: Iterable[Observer] = ()) -> None:
+        """Play all rounds, or as many as the tracks last for."""
+        observers = tuple(observers)
+        while not self.over:
+            report = self.step()
+            for observer in observers:
+                observer.on_round(report)
+
+    @property
+    def over(self) -> bool:
+        """Whether the rounds are done or the tracks have ended."""
+        return self.round >= self.rules.round.count or self.clock_s >= self.world.tracks.duration_s
+
+    def step(self) -> RoundReport:
+        """Play one round: the steps of the method in their order."""
+        here = self.world.observe(self.clock_s)
+        admission = self._admit(here)
+        started = Started.joined([self._choose(task, admission, here) for task in range(len(self.tasks))])
+        flight = fly(self.world, started, here, self.rules.round.deadline_s)
+        learned = self._train(started, flight)
+        rewards = self._teach(started, flight, learned, here)
+        self._charge(started, flight)
+        sync_s = self._sync()
+        scores = self._evaluate()
+        story = Story(here, admission, started, flight, learned, rewards, sync_s, scores)
+        report = report_round(self.round, self.world, self.learner, self.ledger, self.policies, story)
+        self._advance(story)
+        return report
+
+    def _admit(self, here: Here) -> Admission:
+        rng = stream(self.rules.seed, "admission", self.round)
+        return admit(here.rsu, self.holds, self.rules.admission.vehicles_per_task, rng)
+
+    def _choose(self, task: int, admission: Admission, here: Here) -> Started:
+        """Let the vehicles admitted for a task choose; admission stops where joules might run out."""
+        rules = self.rules.round
+        policy, costs, name = self.policies[task], self.costs[task], self.tasks[task]
+        outlook = foresee(
+            self.world,
+            here,
+            admission,
+            task,
+            costs,
+            self.rules.steps,
+            rules.deadline_s,
+            rules.residence_cap_s,
+        )
+        offers = make_offers(
+            outlook, self.round, here, self.world.device, rules.deadline_s, self.ledger.remaining_j(name)
+        )
+        rng = stream(self.rules.seed, "policy", name, self.round)
+        ranks = checked_ranks(policy, policy.select(offers, rng), offers)
+        started = self._plan(task, outlook, ranks)
+        return started.take(self.ledger.affordable(name, started.worst_j))
+
+    def _plan(self, task: int, outlook: Outlook, ranks: NDArray[np.int64]) -> Started:
+        costs = self.costs[task]
+        rows = np.flatnonzero(ranks)
+        arm = np.searchsorted(costs.ranks, ranks[rows])
+        plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps)
+        rows, arm, steps = rows[plan.start], arm[plan.start], plan.steps[plan.start]
+        return Started(
+            vehicle=outlook.vehicle[rows],
+            rsu=outlook.rsu[rows],
+            task=np.full(len(rows), task, dtype=np.int64),
+            rank=costs.ranks[arm],
+            steps=steps,
+            bytes_down=costs.bytes_down[arm],
+            bytes_up=costs.bytes_up[arm],
+            compute_s=outlook.expected.compute_s[rows, arm] * steps / self.rules.steps,
+            residence_s=outlook.residence_s[rows],
+            worst_j=outlook.worst_j[rows, arm],
+        )
+
+    def _train(self, started: Started, flight: Flight) -> Learned:
+        """Train the updates that arrive; what the others would have learned nobody ever sees."""
+        learned = Learned.unknown(len(started))
+        for task in range(len(self.tasks)):
+            rows = np.flatnonzero((started.task == task) & flight.delivered)
+            if len(rows):
+                jobs = Jobs(
+                    started.vehicle[rows], started.rsu[rows], started.rank[rows], started.steps[rows]
+                )
+                learned.put(rows, self.learner.train(task, self.round, jobs))
+        return learned
+
+    def _teach(self, started: Started, flight: Flight, learned: Learned, here: Here) -> Floats:
+        """Tell every vehicle's policy what its choice came to; return the rewards."""
+        latency_s = flight.end_s - here.time_s
+        rewards = reward(
+            learned.loss_before,
+            learned.loss_after,
+            latency_s,
+            flight.delivered,
+            self.rules.reward.beta,
+            self.rules.round.deadline_s,
+        )
+        for task, policy in enumerate(self.policies):
+            rows = started.task == task
+            policy.update(
+                Feedback(
+                    round=self.round,
+                    vehicle=started.vehicle[rows],
+                    rank=started.rank[rows],
+                    reward=rewards[rows],
+                    joules=flight.joules[rows],
+                    latency_s=latency_s[rows],
+                    delivered=flight.delivered[rows],
+                )
+            )
+        return rewards
+
+    def _charge(self, started: Started, flight: Flight) -> None:
+        """Book every joule, then let each task's coordinator look at what is spent."""
+        if len(started):
+            names = np.asarray(self.tasks)[started.task]
+            outcome = np.where(flight.delivered, "delivered", "lost")
+            for phase in ("download", "compute", "upload"):
+                joules = getattr(flight, f"{phase}_j")
+                self.ledger.charge(
+                    self.round, flight.end_s, started.vehicle, started.rsu, names, phase, outcome, joules
+                )
+            self.ledger.charge(
+                self.round, flight.end_s, -1, started.rsu, names, "rsu", outcome, flight.rsu_j
+            )
+        done = (self.round + 1) / self.rules.round.count
+        for name, policy in zip(self.tasks, self.policies, strict=True):
+            policy.settle(self.ledger.spent_j(name), self.ledger.budget_j(name) * done)
+
+    @property
+    def _syncs(self) -> bool:
+        last = self.round + 1 == self.rules.round.count
+        return last or (self.round + 1) % self.rules.round.sync_every == 0
+
+    def _sync(self) -> Floats:
+        """Merge the RSUs' models at the cloud when it is time; return the seconds it takes, by task."""
+        seconds = np.zeros(len(self.tasks))
+        if self._syncs:
+            for task in range(len(self.tasks)):
+                self.learner.sync(task)
+                seconds[task] = 2 * self.world.backhaul.seconds(self.learner.model_bytes(task))
+        return seconds
+
+    def _evaluate(self) -> dict[int, Score]:
+        """Test the aggregated models when it is time."""
+        every = self.rules.round.sync_every * self.rules.evaluation.every
+        if not self._syncs or (self.round + 1) % every:
+            return {}
+        samples = self.rules.evaluation.samples
+        return {task: self.learner.evaluate(task, samples) for task in range(len(self.tasks))}
+
+    def _advance(self, story: Story) -> None:
+        """Move the clock to the start of the next round."""
+        begins_s = self.clock_s + self.rules.round.period_s
+        idle_s = self.clock_s + self.rules.round.deadline_s
+        ends_s = story.ends_s.max() if len(story.started) else idle_s
+        self.clock_s = float(max(begins_s, ends_s))
+        self.round += 1

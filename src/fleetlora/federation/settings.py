@@ -1,0 +1,76 @@
+"""Configuration of the rounds: who may join, how long, how often the cloud merges, what may be spent."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field, field_validator
+
+from fleetlora.settings import Settings, quantity
+
+__all__ = [
+    "AdmissionSettings",
+    "BudgetSettings",
+    "EvaluationSettings",
+    "RewardSettings",
+    "RoundSettings",
+]
+
+
+class AdmissionSettings(Settings):
+    """How many of the vehicles in contact an RSU lets into a round."""
+
+    vehicles_per_task: int = quantity(2, "1", "most vehicles that one RSU admits for one task a round", ge=1)
+
+
+class RoundSettings(Settings):
+    """Length and number of rounds."""
+
+    count: int = quantity(20, "1", "number of rounds; fewer if the tracks end first", ge=1)
+    deadline_s: float = quantity(30.0, "s", "longest a round may last (Delta)", gt=0)
+    period_s: float = quantity(0.0, "s", "rounds start at least this far apart; 0 is back to back", ge=0)
+    sync_every: int = quantity(2, "1", "the cloud merges the RSUs' models every so many rounds (q)", ge=1)
+    residence_cap_s: float = quantity(600.0, "s", "longest residence that is predicted", gt=0)
+
+
+class RewardSettings(Settings):
+    """What a vehicle counts as its gain: u = clip(gain − beta·latency/Delta, 0, 1)."""
+
+    beta: float = quantity(0.2, "1", "weight of latency relative to the deadline", ge=0)
+
+
+class BudgetSettings(Settings):
+    """Joules that the tasks may spend; without a total nothing is capped."""
+
+    total_j: float | None = quantity(None, "J", "joules of all tasks together", gt=0)
+    shares: dict[str, float] = Field(
+        default_factory=dict, description="share of a task in the total; the others get equal parts of the rest"
+    )
+
+    @field_validator("shares")
+    @classmethod
+    def _shares(cls, shares: dict[str, float]) -> dict[str, float]:
+        if any(share < 0 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
+            raise ValueError("shares must not be negative and must sum to at most 1")
+        return shares
+
+    def split(self, tasks: list[str]) -> dict[str, float]:
+        """Return the joules of each task, infinite without a total."""
+        if self.total_j is None:
+            return dict.fromkeys(tasks, math.inf)
+        others = [task for task in tasks if task not in self.shares]
+        rest = 1.0 - sum(self.shares.values())
+        equal = rest / len(others) if others else 0.0
+        return {task: self.total_j * self.shares.get(task, equal) for task in tasks}
+
+
+class EvaluationSettings(Settings):
+    """When and on what the aggregated model is tested."""
+
+    every: int = quantity(2, "syncs", "the aggregated model is tested every so many syncs, and at the end", ge=1)
+    samples: int | None = quantity(
+        1000, "1", "test samples of the tests along the way, a fixed seeded draw; the last one uses all", ge=1
+    )
+    head_only: bool = Field(
+        True, description="also run the same rounds training the heads alone, for comparison"
+    )
