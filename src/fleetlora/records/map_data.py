@@ -223,8 +223,8 @@ class _Grid:
         high = np.array([x[there].max(), y[there].max()])
         x0, y0 = np.round((low + high) / 2).tolist()
         reach = float(np.max(high - low)) / 2 + 1.0
-        # a tenth of a metre at best; doubled until the whole area fits into 16 bits
-        return cls(x0, y0, 0.1 * 2 ** max(0, math.ceil(math.log2(reach / (0.1 * _LARGEST)))))
+        # a tenth of a metre at best, and no finer than lets the whole area fit into 16 bits
+        return cls(x0, y0, math.ceil(10 * reach / _LARGEST) / 10)
 
     def x(self, values: np.ndarray) -> np.ndarray:
         return self._steps(np.asarray(values, float) - self.x0)
