@@ -1,0 +1,28 @@
+"""Tasks: where their rows come from, how a backbone takes them, and how they spread over the vehicles."""
+
+from fleetlora.tasks import sources
+from fleetlora.tasks.batching import schedule, schedule_many
+from fleetlora.tasks.encode import Encoding, encode_task
+from fleetlora.tasks.examples import ImageExamples, TaskData, TextExamples
+from fleetlora.tasks.metrics import Metrics
+from fleetlora.tasks.partition import Partition
+from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask, TaskSource
+from fleetlora.tasks.shards import Shards
+
+__all__ = [
+    "TASK_SOURCES",
+    "Encoding",
+    "ImageExamples",
+    "Metrics",
+    "Partition",
+    "RawSplit",
+    "RawTask",
+    "Shards",
+    "TaskData",
+    "TaskSource",
+    "TextExamples",
+    "encode_task",
+    "schedule",
+    "schedule_many",
+    "sources",
+]

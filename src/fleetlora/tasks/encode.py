@@ -1,0 +1,102 @@
+"""From the rows a source read to the examples a backbone takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from fleetlora.errors import ConfigError, InputError
+from fleetlora.rng import stream
+from fleetlora.settings import Settings, quantity
+from fleetlora.tasks.backbone_files import backbone_dir
+from fleetlora.tasks.classes import class_codes
+from fleetlora.tasks.examples import ImageExamples, TaskData, TextExamples
+from fleetlora.tasks.pixels import PixelRules, decode
+from fleetlora.tasks.raw import RawSplit, RawTask
+from fleetlora.tasks.subsets import stratified_rows
+from fleetlora.tasks.tokens import tokenise
+
+__all__ = ["Encoding", "encode_task"]
+
+Codes = npt.NDArray[np.int64]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Encoding(Settings):
+    """How much of a task is used, and in which form."""
+
+    max_tokens: int = quantity(64, "tokens", "longest text, special tokens included; the rest is cut", ge=1)
+    max_train: int | None = quantity(
+        None, "1", "most training rows, drawn with the classes' shares kept; all if not given", ge=1
+    )
+    max_test: int | None = quantity(None, "1", "most test rows, drawn likewise; all if not given", ge=1)
+    allow_missing_classes: bool = Field(False, description="accept a test set that lacks some of the classes")
+
+
+def encode_task(
+    name: str, raw: RawTask, backbone: str | Path, encoding: Encoding | None = None, *, seed: int = 0
+) -> TaskData:
+    """Return a task's rows as a backbone takes them.
+
+    Texts are tokenised with the backbone's own tokenizer and the tokens kept in the cache; images are fitted
+    to the sizes its ``preprocessor_config.json`` states.
+
+    Args:
+        name: The task's name.
+        raw: The rows.
+        backbone: Directory, asset (``asset:minilm``) or model id of the hub.
+        encoding: Lengths and limits; the defaults if not given.
+        seed: Seed of the subsets that ``max_train`` and ``max_test`` draw.
+
+    Raises:
+        InputError: The rows cannot be used; names the place.
+        ConfigError: A limit does not fit the backbone or the data.
+        MissingDependencyError: A library for this kind of data is missing.
+    """
+    encoding = encoding or Encoding()
+    classes, train_codes, test_codes = class_codes(raw, allow_missing=encoding.allow_missing_classes)
+    folder = backbone_dir(backbone)
+    sides = []
+    for side, split, codes, limit in (
+        ("train", raw.train, train_codes, encoding.max_train),
+        ("test", raw.test, test_codes, encoding.max_test),
+    ):
+        if limit is not None and limit < len(np.unique(codes)):
+            raise ConfigError(
+                f"{limit} rows cannot hold {len(np.unique(codes))} classes",
+                where=f"tasks.{name}.encoding.max_{side}",
+                mend=f"set it to at least {len(np.unique(codes))}",
+            )
+        rows = stratified_rows(codes, limit or len(codes), stream(seed, "tasks", name, side))
+        sides.append(_examples(split.take(rows), codes[rows], folder, encoding.max_tokens))
+    return TaskData(name, classes, sides[0], sides[1])
+
+
+def _examples(split: RawSplit, codes: Codes, backbone: Path, max_tokens: int) -> TextExamples | ImageExamples:
+    group = None if split.group is None else np.unique(split.group, return_inverse=True)[1].astype(np.int64)
+    if split.texts is not None:
+        _check_texts(split)
+        return TextExamples(codes, tokenise(split.texts, backbone, max_tokens), group)
+    rules = PixelRules.of(backbone)
+    if isinstance(split.images, np.ndarray):
+        return ImageExamples(codes, split.images, rules, group)
+    pixels = decode(split.images or (), rules, split.where)
+    return ImageExamples(codes, pixels, replace(rules, size=None, shortest_edge=None, crop=None), group)
+
+
+def _check_texts(split: RawSplit) -> None:
+    for row, text in enumerate(split.texts or ()):
+        if not text.strip():
+            raise InputError("the text is empty", where=split.where(row), mend="fill it in or remove the row")
+        if not text.isascii() and _SURROGATE.search(text):
+            raise InputError(
+                "the text has half a surrogate pair",
+                where=split.where(row),
+                mend="save the file as UTF-8 again",
+            )
