@@ -1,6 +1,6 @@
 """Real inputs by name, fetched when first asked for: ``resolve("asset:warsaw-buses/data_0.txt")``."""
 
-from fleetlora.assets.cache import cache_dir, cache_errors, derived_dir
+from fleetlora.assets.cache import cache_dir, cache_errors, derived_dir, make_folder
 from fleetlora.assets.catalogue import ASSETS, Asset
 from fleetlora.assets.store import AssetStatus, Progress, Store, fetch, resolve, status, verify
 
@@ -14,6 +14,7 @@ __all__ = [
     "cache_errors",
     "derived_dir",
     "fetch",
+    "make_folder",
     "resolve",
     "status",
     "verify",

@@ -7,17 +7,18 @@ all: they are built under a temporary name beside their place and then renamed.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fleetlora.errors import InputError
 
-__all__ = ["building", "cache_dir", "cache_errors", "derived_dir", "locked"]
+__all__ = ["cache_dir", "cache_errors", "derived_dir", "make_folder"]
 
 CACHE_VARIABLE = "FLEETLORA_CACHE"
 _MOVE = f"point the environment variable {CACHE_VARIABLE} at a folder"
@@ -75,13 +76,30 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` against other threads and processes; the system frees it if we die.
+def make_folder(target: Path, ready: Callable[[], bool], make: Callable[[Path, Path], None]) -> None:
+    """Make a folder of the cache unless it is there; of several processes at once, one makes it.
+
+    Args:
+        target: The folder. What stands there and is not ready is replaced.
+        ready: Says whether ``target`` is there and whole.
+        make: Fills the folder it is given first; the second is for scratch files, which are thrown away.
 
     Raises:
-        OSError: The lock file cannot be made.
+        InputError: The cache cannot be written; ``target`` is then as it was, and nothing else is left.
     """
+    if ready():
+        return
+    with cache_errors(target), _locked(target.with_name(f".{target.name}.lock")):
+        if not ready():
+            with _building(target) as folder:
+                scratch = folder / "scratch"
+                scratch.mkdir()
+                make(folder / "new", scratch)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` against other threads and processes; the system frees it if we die."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         _lock(handle.fileno())
@@ -89,25 +107,21 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def building(target: Path) -> Iterator[Path]:
-    """Give an empty temporary folder that becomes ``target`` when the block ends without an error.
+def _building(target: Path) -> Iterator[Path]:
+    """Give a temporary folder whose ``new`` becomes ``target`` when the block ends without an error.
 
-    Call it with the lock of ``target`` held: whatever an earlier, killed process left half-built is removed
-    first, and what stands at ``target`` is replaced.
-
-    Raises:
-        OSError: Writing failed; ``target`` is then as it was and the temporary folder is gone.
+    The lock of ``target`` is held, so whatever an earlier, killed process left half-built can be removed.
     """
     prefix = f".{target.name}."
-    for left_over in target.parent.glob(f"{prefix}*.tmp"):
+    for left_over in target.parent.glob(f"{glob.escape(prefix)}*.tmp"):
         shutil.rmtree(left_over, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=target.parent))
     try:
-        fresh, stale = folder / "new", folder / "old"
+        fresh = folder / "new"
         fresh.mkdir()
-        yield fresh
+        yield folder
         if target.exists():
-            os.replace(target, stale)
+            os.replace(target, folder / "old")
         os.replace(fresh, target)
         _sync_folder(target.parent)
     finally:

