@@ -22,7 +22,17 @@ from fleetlora.federation.settings import (
 )
 from fleetlora.lora import AGGREGATION_RULES, LocalTraining, LoraSpec
 from fleetlora.methods import METHODS
-from fleetlora.physics import DEFAULT_DEVICES, RADIO_MODELS, Backhaul, DeviceClass, EnergyModel
+from fleetlora.physics import (
+    DEFAULT_DEVICES,
+    RADIO_MODELS,
+    Backhaul,
+    DeviceClass,
+    EnergyModel,
+    RsuPower,
+    Sampling,
+    Shadowing,
+    check_devices,
+)
 from fleetlora.registry import Registry, suggest
 from fleetlora.roadside import PLACEMENTS, Association
 from fleetlora.scheduling import POLICIES
@@ -31,7 +41,7 @@ from fleetlora.settings import Settings, quantity
 from fleetlora.tasks import TASK_SOURCES, Encoding, Partition
 from fleetlora.traces import TRACE_SOURCES, Cleaning
 
-__all__ = ["Experiment", "load_experiment", "preset_names", "to_toml"]
+__all__ = ["Experiment", "load_experiment", "load_traces", "preset_names", "to_toml"]
 
 
 class TraceSection(ComponentSection):
@@ -130,8 +140,11 @@ class Experiment(Settings):
     traces: TraceSection
     sites: SiteSection
     radio: RadioSection = Field(default_factory=lambda: RadioSection.model_validate({"model": "umi"}))
+    shadowing: Shadowing = Shadowing()
+    sampling: Sampling = Sampling()
     backhaul: Backhaul = Backhaul()
     energy: EnergyModel = EnergyModel()
+    rsu_power: RsuPower = RsuPower()
     devices: tuple[DeviceClass, ...] = DEFAULT_DEVICES
     backbone: BackboneSection = BackboneSection()
     lora: LoraSection = LoraSection()
@@ -152,17 +165,23 @@ class Experiment(Settings):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ConfigError("two tasks have this name", where=f"tasks.{doubled[0]}", mend="rename one")
-        share = sum(device.share for device in self.devices)
-        if abs(share - 1.0) > 1e-6:
-            raise ConfigError(
-                f"shares sum to {share:g}, not 1", where="devices", mend="change the share of a device class"
-            )
+        check_devices(self.devices)
         unknown = sorted(set(self.budget.shares) - set(names))
         if unknown:
             raise ConfigError(
                 "no such task", where=f"budget.shares.{unknown[0]}", mend=suggest(unknown[0], names)
             )
         return self
+
+    def with_method(self, method: str) -> Experiment:
+        """Return the same experiment under another method.
+
+        Raises:
+            ConfigError: No such method.
+        """
+        layer = METHODS.get(method, where="method")
+        raw = _merge(self.model_dump(mode="json"), layer)
+        return Experiment.model_validate({**_without_none(raw), "method": method})
 
     def budgets_j(self) -> dict[str, float]:
         """Return the joules each task may spend; infinite where no total is set."""
@@ -230,6 +249,45 @@ def load_experiment(
     except ConfigError as error:
         where = f"{file}: {error.where}" if file and error.where else error.where
         raise ConfigError(error.problem, where=where, mend=error.mend) from None
+
+
+#: What the ending of a data file says about its trace source.
+_SOURCE_OF_SUFFIX = {
+    ".csv": "table",
+    ".tsv": "table",
+    ".txt": "table",
+    ".parquet": "table",
+    ".xml": "sumo-fcd",
+    ".sumocfg": "sumo",
+}
+
+
+def load_traces(source: str | Path, *, overrides: Iterable[str] = ()) -> TraceSection:
+    """Return the ``traces`` section of a preset or TOML file, or one for a data file.
+
+    Args:
+        source: Name of a preset, a TOML file with a ``[traces]`` table, or a data file or folder.
+        overrides: ``key=value`` each, keys of the section; ``source=NAME`` chooses the reader.
+
+    Raises:
+        ConfigError: A key or value is wrong, or it is not clear how to read the file.
+        InputError: No such preset or file.
+    """
+    path = Path(source)
+    data = path.is_dir() or (path.exists() and path.suffix != ".toml")
+    if data:
+        inner = Path(path.stem) if path.suffix == ".gz" else path
+        raw: dict[str, Any] = {"path": str(path)}
+        if inner.suffix in _SOURCE_OF_SUFFIX and not path.is_dir():
+            raw["source"] = _SOURCE_OF_SUFFIX[inner.suffix]
+    else:
+        raw = dict(_read(source)[1].get("traces", {}))
+    for override in overrides:
+        raw = _override(raw, override.removeprefix("traces."))
+    try:
+        return TraceSection.model_validate(raw)
+    except ValidationError as error:
+        raise explain(error, TraceSection, ("traces",)) from None
 
 
 def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:

@@ -27,9 +27,7 @@ class FleetLoraError(Exception):
         return (_rebuild, (type(self), self.problem, self.where, self.mend))
 
 
-def _rebuild(
-    kind: type[FleetLoraError], problem: str, where: str | None, mend: str | None
-) -> FleetLoraError:
+def _rebuild(kind: type[FleetLoraError], problem: str, where: str | None, mend: str | None) -> FleetLoraError:
     return kind(problem, where=where, mend=mend)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -28,12 +29,23 @@ class Registry(Generic[T]):
     point in the group ``fleetlora.<kind>``, which is loaded the first time its name is asked for.
 
     Args:
-        kind: What the registry holds, in the singular; it names the entry-point group and shows in errors.
+        kind: What the registry holds, in the singular; it shows in errors and names the entry-point group
+            (``fleetlora.trace_source`` for a trace source).
+        modules: Modules that register the built-in components; imported when a name is first asked for, so
+            that a registry of heavy components is itself cheap.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, modules: tuple[str, ...] = ()) -> None:
         self.kind = kind
+        self._group = f"fleetlora.{kind.replace(' ', '_')}"
+        self._modules = modules
         self._items: dict[str, T] = {}
+
+    def _built_in(self) -> dict[str, T]:
+        modules, self._modules = self._modules, ()
+        for module in modules:
+            import_module(module)
+        return self._items
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that adds a component under ``name``.
@@ -55,17 +67,18 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: No such component; the message suggests the nearest name.
         """
-        if name not in self._items:
-            for entry in entry_points(group=f"fleetlora.{self.kind}", name=name):
-                self._items[name] = entry.load()
-        if name not in self._items:
+        items = self._built_in()
+        if name not in items:
+            for entry in entry_points(group=self._group, name=name):
+                items[name] = entry.load()
+        if name not in items:
             raise ConfigError(f"unknown {self.kind} {name!r}", where=where, mend=suggest(name, self.names()))
-        return self._items[name]
+        return items[name]
 
     def names(self) -> list[str]:
         """Return every known name, sorted, entry points included."""
-        found = {entry.name for entry in entry_points(group=f"fleetlora.{self.kind}")}
-        return sorted(found | set(self._items))
+        found = {entry.name for entry in entry_points(group=self._group)}
+        return sorted(found | set(self._built_in()))
 
     def __contains__(self, name: str) -> bool:
         return name in self.names()

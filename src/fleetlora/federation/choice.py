@@ -31,7 +31,6 @@ class Outlook:
         vehicle: (n,) vehicle index.
         rsu: (n,) serving RSU.
         expected: Seconds and joules of an update of each rank, (n, A).
-        worst_j: (n, A) joules it cannot exceed, whatever happens on the road.
         residence_s: (n,) predicted time until the vehicle leaves.
         up_bps: (n,) upload rate expected from the present distance.
     """
@@ -39,7 +38,6 @@ class Outlook:
     vehicle: Ints
     rsu: Ints
     expected: Forecast
-    worst_j: Floats
     residence_s: Floats
     up_bps: Floats
 
@@ -61,15 +59,20 @@ def foresee(
     distance_m = np.hypot(east_m, north_m)
     up_bps = world.link.mean_rate_bps(distance_m, up=True)
     sharing = np.bincount(admission.rsu, minlength=len(world.sites))[rsu].astype(np.float64)
-    devices = world.device_columns(vehicle)
     expected = forecast(
-        costs, steps, devices, world.link.mean_rate_bps(distance_m, up=False), up_bps, sharing
+        costs,
+        steps,
+        world.computers.take(vehicle),
+        world.energy,
+        world.link.mean_rate_bps(distance_m, up=False),
+        up_bps,
+        sharing,
+        deadline_s,
     )
     return Outlook(
         vehicle=vehicle,
         rsu=rsu,
         expected=expected,
-        worst_j=world.worst_case_j(vehicle, expected.compute_s, deadline_s),
         residence_s=predict_residence_s(
             east_m,
             north_m,
@@ -93,7 +96,7 @@ def make_offers(
         vehicle=outlook.vehicle,
         rsu=outlook.rsu,
         device=device[outlook.vehicle],
-        feasible=(total_s <= deadline_s) & (outlook.worst_j <= remaining_j),
+        feasible=(total_s <= deadline_s) & (outlook.expected.worst_j <= remaining_j),
         predicted_j=outlook.expected.joules,
         predicted_s=total_s,
         residence_s=outlook.residence_s,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.federation.world import Here, World
-from fleetlora.physics import Work, run_airtime
+from fleetlora.physics import PhaseJoules, Work, run_airtime
 
 __all__ = ["Flight", "Started", "fly"]
 
@@ -62,9 +62,7 @@ class Flight:
         upload_s: Seconds spent uploading.
         end_s: Virtual time at which the update arrived or ended.
         delivered: Whether it arrived.
-        download_j: Joules of the download.
-        compute_j: Joules of the training.
-        upload_j: Joules of the upload.
+        spent: Joules of the vehicles, phase by phase.
         rsu_j: Joules the RSU spent on it.
         residence_s: Seconds the vehicle really had left in contact when the round began.
     """
@@ -74,16 +72,9 @@ class Flight:
     upload_s: Floats
     end_s: Floats
     delivered: NDArray[np.bool_]
-    download_j: Floats
-    compute_j: Floats
-    upload_j: Floats
+    spent: PhaseJoules
     rsu_j: Floats
     residence_s: Floats
-
-    @property
-    def joules(self) -> Floats:
-        """Joules of the vehicle in all phases."""
-        return self.download_j + self.compute_j + self.upload_j
 
 
 def fly(world: World, started: Started, here: Here, deadline_s: float) -> Flight:
@@ -102,18 +93,15 @@ def fly(world: World, started: Started, here: Here, deadline_s: float) -> Flight
         end_s=np.minimum(leaves_s, here.time_s + deadline_s),
     )
     course = run_airtime(work, world.capacity(started.vehicle, started.rsu, here.time_s, work.end_s))
-    download_j, compute_j, upload_j = world.phase_j(
-        started.vehicle, course.down_s, course.compute_s, course.up_s
-    )
     return Flight(
         download_s=course.down_s,
         compute_s=course.compute_s,
         upload_s=course.up_s,
         end_s=course.end_s,
         delivered=course.done,
-        download_j=download_j,
-        compute_j=compute_j,
-        upload_j=upload_j,
-        rsu_j=world.rsu_j(course.down_s, course.up_s),
+        spent=world.energy.energy_j(
+            course.down_s, course.compute_s, course.up_s, world.computers.take(started.vehicle)
+        ),
+        rsu_j=world.rsu_power.energy_j(course.down_air_s, course.up_air_s),
         residence_s=leaves_s - here.time_s,
     )

@@ -42,6 +42,17 @@ class Learned:
     loss_after: Floats
     accuracy: Floats
 
+    @classmethod
+    def unknown(cls, n: int) -> Learned:
+        """Return columns of n vehicles of which nothing is known yet."""
+        return cls(*(np.full(n, np.nan) for _ in range(3)))
+
+    def put(self, rows: Ints, part: Learned) -> None:
+        """Fill in what some of the vehicles saw."""
+        self.loss_before[rows] = part.loss_before
+        self.loss_after[rows] = part.loss_after
+        self.accuracy[rows] = part.accuracy
+
 
 @dataclass(frozen=True)
 class Score:

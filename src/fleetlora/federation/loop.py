@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.federation.choice import Outlook, foresee, make_offers, plan_departure
+from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.departures import DepartureRule
 from fleetlora.federation.flight import Flight, Started, fly
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
@@ -80,8 +81,7 @@ class Simulation:
         self.world, self.learner, self.policies = world, learner, policies
         self.departure, self.ledger, self.rules = departure, ledger, rules
         self.tasks = ledger.tasks
-        self.costs = [learner.costs(k) for k in range(len(self.tasks))]
-        self.holds = np.stack([learner.samples(k) > 0 for k in range(len(self.tasks))], axis=1)
+        self.samples = np.stack([learner.samples(k) for k in range(len(self.tasks))], axis=1)
         self.round = 0
         self.clock_s = 0.0
 
@@ -108,20 +108,29 @@ class Simulation:
         rewards = self._teach(started, flight, learned, here)
         self._charge(started, flight)
         sync_s = self._sync()
-        scores = self._evaluate()
-        story = Story(here, admission, started, flight, learned, rewards, sync_s, scores)
-        report = report_round(self.round, self.world, self.learner, self.ledger, self.policies, story)
+        story = Story(
+            here, admission, started, flight, learned, rewards, sync_s, self._syncs, self._evaluate()
+        )
         self._advance(story)
-        return report
+        return report_round(
+            self.round - 1,
+            self.clock_s,
+            self.ledger,
+            self.policies,
+            self.world.device_names,
+            self.samples,
+            story,
+        )
 
     def _admit(self, here: Here) -> Admission:
         rng = stream(self.rules.seed, "admission", self.round)
-        return admit(here.rsu, self.holds, self.rules.admission.vehicles_per_task, rng)
+        return admit(here.rsu, self.samples > 0, self.rules.admission.vehicles_per_task, rng)
 
     def _choose(self, task: int, admission: Admission, here: Here) -> Started:
         """Let the vehicles admitted for a task choose; admission stops where joules might run out."""
         rules = self.rules.round
-        policy, costs, name = self.policies[task], self.costs[task], self.tasks[task]
+        policy, name = self.policies[task], self.tasks[task]
+        costs = self.learner.costs(task)
         outlook = foresee(
             self.world,
             here,
@@ -137,11 +146,12 @@ class Simulation:
         )
         rng = stream(self.rules.seed, "policy", name, self.round)
         ranks = checked_ranks(policy, policy.select(offers, rng), offers)
-        started = self._plan(task, outlook, ranks)
+        started = self._plan(task, costs, outlook, ranks)
         return started.take(self.ledger.affordable(name, started.worst_j))
 
-    def _plan(self, task: int, outlook: Outlook, ranks: NDArray[np.int64]) -> Started:
-        costs = self.costs[task]
+    def _plan(
+        self, task: int, costs: UpdateCosts, outlook: Outlook, ranks: NDArray[np.int64]
+    ) -> Started:
         rows = np.flatnonzero(ranks)
         arm = np.searchsorted(costs.ranks, ranks[rows])
         plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps)
@@ -156,7 +166,7 @@ class Simulation:
             bytes_up=costs.bytes_up[arm],
             compute_s=outlook.expected.compute_s[rows, arm] * steps / self.rules.steps,
             residence_s=outlook.residence_s[rows],
-            worst_j=outlook.worst_j[rows, arm],
+            worst_j=outlook.expected.worst_j[rows, arm],
         )
 
     def _train(self, started: Started, flight: Flight) -> Learned:
@@ -190,7 +200,7 @@ class Simulation:
                     vehicle=started.vehicle[rows],
                     rank=started.rank[rows],
                     reward=rewards[rows],
-                    joules=flight.joules[rows],
+                    joules=flight.spent.total_j[rows],
                     latency_s=latency_s[rows],
                     delivered=flight.delivered[rows],
                 )
@@ -202,8 +212,8 @@ class Simulation:
         if len(started):
             names = np.asarray(self.tasks)[started.task]
             outcome = np.where(flight.delivered, "delivered", "lost")
-            for phase in ("download", "compute", "upload"):
-                joules = getattr(flight, f"{phase}_j")
+            for phase in ("download", "compute", "upload", "idle"):
+                joules = getattr(flight.spent, f"{phase}_j")
                 self.ledger.charge(
                     self.round, flight.end_s, started.vehicle, started.rsu, names, phase, outcome, joules
                 )

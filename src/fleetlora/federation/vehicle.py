@@ -8,30 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.federation.costs import UpdateCosts
+from fleetlora.physics import DeviceColumns, EnergyModel, compute_seconds
 
-__all__ = ["DeviceColumns", "Forecast", "forecast", "predict_residence_s"]
+__all__ = ["Forecast", "forecast", "predict_residence_s"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class DeviceColumns:
-    """Speed and draw of n vehicles' devices, each (n,)."""
-
-    flops_per_s: Floats
-    compute_w: Floats
-    transmit_w: Floats
-    receive_w: Floats
-
-
-@dataclass(frozen=True)
 class Forecast:
-    """Expected course of an update of each rank, each (n, A)."""
+    """Expected course of an update of each rank, each (n, A); ``worst_j`` no update can exceed."""
 
     download_s: Floats
     compute_s: Floats
     upload_s: Floats
     joules: Floats
+    worst_j: Floats
 
     @property
     def total_s(self) -> Floats:
@@ -68,28 +60,31 @@ def forecast(
     costs: UpdateCosts,
     steps: int,
     devices: DeviceColumns,
+    energy: EnergyModel,
     down_bps: Floats,
     up_bps: Floats,
     sharing: Floats,
+    deadline_s: float,
 ) -> Forecast:
     """Return what n vehicles expect an update of each of A ranks to take and to cost.
 
     Args:
         costs: Bytes and FLOPs of each rank.
         steps: Local steps of a full update.
-        devices: The vehicles' devices, columns of n.
+        devices: The vehicles' devices, n rows.
+        energy: How seconds become joules.
         down_bps: (n,) mean download rate at the present distance with the band to oneself, bits/s.
         up_bps: (n,) the same for the upload.
         sharing: (n,) how many vehicles the RSU admitted, each expected to take an equal part of the band.
+        deadline_s: Longest a round may last; what an update can cost at most depends on it.
     """
+    n, arms = len(devices.flops_per_s), len(costs.ranks)
     per_down = (sharing / np.maximum(down_bps, 1.0))[:, None]
     per_up = (sharing / np.maximum(up_bps, 1.0))[:, None]
     download_s = 8.0 * costs.bytes_down * per_down
-    compute_s = steps * costs.flops_per_step / devices.flops_per_s[:, None]
+    compute_s = compute_seconds(steps * costs.flops_per_step, devices.flops_per_s[:, None])
     upload_s = 8.0 * costs.bytes_up * per_up
-    joules = (
-        devices.receive_w[:, None] * download_s
-        + devices.compute_w[:, None] * compute_s
-        + devices.transmit_w[:, None] * upload_s
-    )
-    return Forecast(download_s, compute_s, upload_s, joules)
+    each = devices.take(np.repeat(np.arange(n), arms))
+    joules = energy.energy_j(download_s.ravel(), compute_s.ravel(), upload_s.ravel(), each).total_j
+    worst_j = energy.worst_case_j(compute_s.ravel(), deadline_s, each)
+    return Forecast(download_s, compute_s, upload_s, joules.reshape(n, arms), worst_j.reshape(n, arms))

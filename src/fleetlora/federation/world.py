@@ -8,8 +8,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetlora.federation.vehicle import DeviceColumns
-from fleetlora.physics import Backhaul, DeviceClass, EnergyModel, Link
+from fleetlora.physics import (
+    Backhaul,
+    Capacity,
+    DeviceClass,
+    DeviceColumns,
+    EnergyModel,
+    Link,
+    RsuPower,
+    Sampling,
+    capacity_along,
+)
 from fleetlora.roadside import Contacts, Sites
 from fleetlora.traces import Account, Tracks
 
@@ -34,10 +43,6 @@ class Here:
     east_mps: Floats
     north_mps: Floats
 
-    def relative(self, vehicle: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return position relative to the serving RSU and velocity of some vehicles in contact."""
-        return self.east_m[vehicle], self.north_m[vehicle], self.east_mps[vehicle], self.north_mps[vehicle]
-
 
 @dataclass(frozen=True)
 class World:
@@ -52,8 +57,10 @@ class World:
         link: Rates at positions (truth) and at distances (what a vehicle can foresee).
         devices: Device classes.
         device: (V,) device class of each vehicle.
-        energy: How seconds become joules.
+        energy: How a vehicle's seconds become joules.
+        rsu_power: How an RSU's seconds become joules.
         backhaul: The wire between an RSU and the cloud.
+        sampling: How finely tracks are read to integrate rates along them.
     """
 
     tracks: Tracks
@@ -65,11 +72,13 @@ class World:
     devices: tuple[DeviceClass, ...]
     device: Ints
     energy: EnergyModel
+    rsu_power: RsuPower
     backhaul: Backhaul
+    sampling: Sampling
 
     def observe(self, time_s: float) -> Here:
         """Return where every vehicle is, how it moves, and which RSU serves it."""
-        serving = self.contacts.serving(time_s, self.tracks.n_vehicles)
+        serving = self.contacts.serving(time_s)
         state = self.tracks.at(time_s)
         rsu = serving.rsu.astype(np.int64)
         return Here(
@@ -83,23 +92,24 @@ class World:
         )
 
     @cached_property
-    def _columns(self) -> DeviceColumns:
-        def column(field: str) -> Floats:
-            return np.array([getattr(device, field) for device in self.devices])[self.device]
+    def computers(self) -> DeviceColumns:
+        """The vehicles' devices as columns (V,)."""
+        return DeviceColumns.of(self.devices, self.device)
 
-        return DeviceColumns(
-            flops_per_s=column("flops_per_s"),
-            compute_w=column("power_compute_w"),
-            transmit_w=column("power_tx_w"),
-            receive_w=column("power_rx_w"),
-        )
+    @cached_property
+    def device_names(self) -> NDArray[np.str_]:
+        """(V,) name of each vehicle's device class."""
+        return np.array([device.name for device in self.devices])[self.device]
 
-    def device_columns(self, vehicle: Ints) -> DeviceColumns:
-        """Return the devices of some vehicles."""
-        all_ = self._columns
-        return DeviceColumns(
-            all_.flops_per_s[vehicle],
-            all_.compute_w[vehicle],
-            all_.transmit_w[vehicle],
-            all_.receive_w[vehicle],
-        )
+    def capacity(self, vehicle: Ints, rsu: Ints, from_s: float, to_s: Floats) -> Capacity:
+        """Return what the channel could carry for some vehicles along their true tracks.
+
+        The truth of the road: for outcomes only.
+        """
+
+        def positions(times_s: Floats) -> tuple[Floats, Floats]:
+            state = self.tracks.at(times_s, vehicle)
+            return state.x_m, state.y_m
+
+        start_s = np.full(len(vehicle), from_s)
+        return capacity_along(positions, self.link, rsu, start_s, to_s, self.sampling)

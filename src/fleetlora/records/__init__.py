@@ -1,6 +1,7 @@
 """What a run leaves behind: its tables, its ledger of joules, its result, and reading them back."""
 
 from fleetlora.records.digest import digest_of
+from fleetlora.records.files import REPORT, replacing, write_text
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, read_map, street_lines, write_map
 from fleetlora.records.measures import latency_s, outcome_counts
@@ -13,6 +14,7 @@ __all__ = [
     "ARRIVED",
     "OUTCOMES",
     "PHASES",
+    "REPORT",
     "SCHEMA",
     "TABLES",
     "Ledger",
@@ -28,6 +30,8 @@ __all__ = [
     "open_run",
     "outcome_counts",
     "read_map",
+    "replacing",
     "street_lines",
     "write_map",
+    "write_text",
 ]

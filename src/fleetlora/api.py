@@ -1,0 +1,187 @@
+"""Run an experiment from beginning to end, and leave a run directory behind. The command line calls this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleetlora.build import Materials, build_learner, build_materials, build_simulation, build_world
+from fleetlora.config import Experiment, load_experiment, to_toml
+from fleetlora.console import Progress, Quiet
+from fleetlora.doctor import versions
+from fleetlora.federation.learner import Learner, Score
+from fleetlora.federation.loop import Simulation
+from fleetlora.federation.playback import map_of
+from fleetlora.federation.rows import RoundReport
+from fleetlora.federation.world import World
+from fleetlora.records import Run, RunIdentity, RunWriter, build_result, open_run, write_map
+
+__all__ = ["run"]
+
+
+def run(
+    source: str | Path | Mapping[str, Any] | Experiment,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    seed: int | None = None,
+    overrides: Iterable[str] = (),
+    overwrite: bool = False,
+    report: bool = True,
+    progress: Progress | None = None,
+) -> Run:
+    """Run an experiment and return what it left in ``out``.
+
+    Args:
+        source: Name of a preset, path of a TOML file, the values themselves, or an experiment.
+        out: Directory that the run is written to.
+        method: Name of a method; replaces the experiment's.
+        seed: Replaces the experiment's seed.
+        overrides: ``key=value`` each, laid on top of everything.
+        overwrite: Replace a run that is already in ``out``.
+        report: Also write ``report.html`` and the figures.
+        progress: Is told how it goes.
+
+    Raises:
+        InputError: Something of the user's is wrong; nothing is left half-written.
+        KeyboardInterrupt: The run was interrupted; the rounds that were done are readable in ``out``.
+    """
+    experiment = (
+        source
+        if isinstance(source, Experiment)
+        else load_experiment(source, method=method, seed=seed, overrides=overrides)
+    )
+    progress = progress or Quiet()
+    began = time.perf_counter()
+    RunWriter.check(out, overwrite=overwrite)
+    world = build_world(experiment, progress.say)
+    materials = build_materials(experiment, world, progress.say)
+    study = _Study(experiment, world, materials, progress, began)
+    study.play(Path(out), overwrite)
+    if report:
+        from fleetlora.report import build_report
+
+        progress.say("drawing the report")
+        build_report(Path(out))
+    return open_run(out)
+
+
+@dataclass
+class _Recorder:
+    """Writes every round into the run directory as soon as it is over."""
+
+    writer: RunWriter
+    simulation: Simulation
+    progress: Progress
+
+    def on_round(self, report: RoundReport) -> None:
+        self.writer.append("rounds", report.rounds)
+        self.writer.append("updates", report.updates)
+        self.writer.append_ledger(self.simulation.ledger)
+        self.writer.flush()
+        delivered, started = sum(report.rounds["delivered"]), sum(report.rounds["started"])
+        line = f"t={report.clock_s:.0f} s, {delivered}/{started} delivered"
+        scores = [
+            f"{task} {100 * accuracy:.1f} %"
+            for task, accuracy in zip(report.rounds["task"], report.rounds["accuracy"], strict=True)
+            if accuracy is not None
+        ]
+        self.writer.log(f"round {report.round}: {', '.join([line, *scores])}")
+        self.progress.advance(", ".join([line, *scores]))
+
+
+@dataclass
+class _Study:
+    """One run: the rounds, the head-only run beside them, the last test, and everything written down."""
+
+    experiment: Experiment
+    world: World
+    materials: Materials
+    progress: Progress
+    began: float
+
+    def play(self, out: Path, overwrite: bool) -> None:
+        learner = build_learner(self.experiment, self.materials)
+        simulation = build_simulation(self.experiment, self.world, learner)
+        identity = RunIdentity(
+            method=self.experiment.method,
+            preset=self.experiment.name,
+            seed=self.experiment.seed,
+            vehicles=self.world.tracks.n_vehicles,
+            rsus=len(self.world.sites),
+        )
+        with RunWriter(out, to_toml(self.experiment), identity, overwrite) as writer:
+            writer.log(str(self.world.account))
+            try:
+                self._rounds(simulation, writer)
+                scores = self._final(simulation, learner, writer)
+                extras = self._extras(scores)
+            except KeyboardInterrupt:
+                self._write(simulation, learner, writer, {}, "interrupted")
+                raise
+            self._write(simulation, learner, writer, extras, "complete")
+
+    def _rounds(self, simulation: Simulation, writer: RunWriter) -> None:
+        self.progress.begin("rounds", self.experiment.round.count)
+        simulation.run([_Recorder(writer, simulation, self.progress)])
+
+    def _final(self, simulation: Simulation, learner: Learner, writer: RunWriter) -> list[Score]:
+        """Merge what is left unmerged, test the models on all test samples, save the adapters."""
+        self.progress.say("testing the aggregated models on all test samples")
+        scores = []
+        for k, task in enumerate(self.experiment.tasks):
+            learner.sync(k)
+            scores.append(learner.evaluate(k, None))
+            learner.save(k, writer.adapter_dir(task.name))
+        return scores
+
+    def _extras(self, scores: list[Score]) -> dict[str, dict[str, Any]]:
+        head = self._head_only() if self.experiment.evaluation.head_only else [None] * len(scores)
+        return {
+            data.name: {
+                "accuracy": score.accuracy,
+                "accuracy_head_only": None if alone is None else alone.accuracy,
+                "loss": score.loss,
+                "classes": len(data.classes),
+                "test_samples": score.samples,
+            }
+            for data, score, alone in zip(self.materials.tasks, scores, head, strict=True)
+        }
+
+    def _head_only(self) -> list[Score | None]:
+        """Play the same rounds with the heads alone, and return the last test."""
+        experiment = self.experiment.with_method("head-only")
+        learner = build_learner(experiment, self.materials)
+        simulation = build_simulation(experiment, self.world, learner)
+        self.progress.begin("head-only rounds", experiment.round.count)
+        while not simulation.over:
+            simulation.step()
+            self.progress.advance()
+        for k in range(len(experiment.tasks)):
+            learner.sync(k)
+        return [learner.evaluate(k, None) for k in range(len(experiment.tasks))]
+
+    def _write(
+        self,
+        simulation: Simulation,
+        learner: Learner,
+        writer: RunWriter,
+        extras: dict[str, dict[str, Any]],
+        status: Any,
+    ) -> None:
+        end_s = min(max(simulation.clock_s, 1.0), self.world.tracks.duration_s)
+        writer.append("contacts", self.world.contacts.overlap(0.0, end_s).columns())
+        write_map(map_of(self.world, end_s), writer.map_path)
+        host = {**versions(), "seconds": time.perf_counter() - self.began}
+        result = build_result(
+            writer.identity,
+            writer.tables(),
+            tasks=extras or {task.name: {} for task in self.experiment.tasks},
+            adapters=learner.arrays(),
+            host=host,
+            status=status,
+        )
+        writer.finish(result)

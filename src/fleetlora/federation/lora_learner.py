@@ -1,0 +1,198 @@
+"""Real learning: LoRA adapters trained on the vehicles' own samples, merged at RSUs and cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetlora.federation.costs import UpdateCosts
+from fleetlora.federation.learner import Jobs, Learned, Score
+from fleetlora.lora import (
+    Adapter,
+    AdapterLayout,
+    AggregationRule,
+    Backbone,
+    CohortTrainer,
+    LocalTraining,
+    LoraSpec,
+    save_peft,
+    step_flops,
+)
+from fleetlora.rng import stream, stream_seed
+from fleetlora.tasks import Shards, TaskData, schedule_many
+
+__all__ = ["LoraLearner"]
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class _Models:
+    """One task's models: the cloud's, and those of the RSUs that have merged updates since the last sync."""
+
+    cloud: Adapter
+    rsu: dict[int, Adapter]
+    weight: dict[int, float]
+
+    def at(self, rsu: int) -> Adapter:
+        return self.rsu.get(rsu, self.cloud)
+
+
+class LoraLearner:
+    """Trains cohorts of vehicles with real adapters over one frozen backbone.
+
+    Args:
+        backbone: The frozen encoder.
+        spec: Where the adapters sit, and alpha.
+        training: What a vehicle does in a round.
+        rule: How updates become a model.
+        tasks: K tasks.
+        shards: Which samples each vehicle holds, one entry a task.
+        ranks: (A,) the arms.
+        trainer: The cohort engine.
+        seed: Seed of initial adapters and batches.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        spec: LoraSpec,
+        training: LocalTraining,
+        rule: AggregationRule,
+        tasks: Sequence[TaskData],
+        shards: Sequence[Shards],
+        ranks: Ints,
+        trainer: CohortTrainer,
+        seed: int,
+    ) -> None:
+        self.backbone, self.spec, self.training, self.rule = backbone, spec, training, rule
+        self.tasks, self.shards, self.ranks, self.trainer, self.seed = tasks, shards, ranks, trainer, seed
+        self.layouts = [backbone.layout(spec, len(task.classes)) for task in tasks]
+        self._models = [
+            _Models(rule.start(self._init(k, int(self._trained(ranks)[-1]))), {}, {})
+            for k in range(len(tasks))
+        ]
+        self._flops = [self._count_flops(k) for k in range(len(tasks))]
+
+    def _trained(self, ranks: Ints) -> Ints:
+        """Return the ranks that are really trained: 0, a head alone, where adapters are off."""
+        return ranks if self.training.train_adapter else np.zeros_like(ranks)
+
+    def _init(self, task: int, rank: int) -> Adapter:
+        return self.rule.init(self.layouts[task], rank, stream_seed(self.seed, "adapter", self.tasks[task].name))
+
+    def _count_flops(self, task: int) -> NDArray[np.float64]:
+        data = self.tasks[task]
+        length = max(1, round(float(data.train.lengths.mean())))
+        return np.array(
+            [
+                step_flops(
+                    self.backbone,
+                    self.spec,
+                    rank=int(rank),
+                    batch=self.training.batch_size,
+                    length=length,
+                    n_classes=len(data.classes),
+                )
+                for rank in self._trained(self.ranks)
+            ]
+        )
+
+    def layout(self, task: int) -> AdapterLayout:
+        """Return the shapes of a task's adapters."""
+        return self.layouts[task]
+
+    def costs(self, task: int) -> UpdateCosts:
+        """Return the bytes and counted FLOPs of an update of each rank."""
+        traffic = self.rule.traffic(self.layouts[task], self._trained(self.ranks), self._models[task].cloud)
+        return UpdateCosts(self.ranks, traffic.down_bytes, traffic.up_bytes, self._flops[task])
+
+    def samples(self, task: int) -> Ints:
+        """Return the (V,) number of training samples that each vehicle holds."""
+        return self.shards[task].counts
+
+    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
+        """Train every job from its RSU's model, all of them as one cohort, and merge at each RSU."""
+        models, data, shards = self._models[task], self.tasks[task], self.shards[task]
+        sent = self._dispatch(task, jobs)
+        plans = schedule_many(
+            shards,
+            jobs.vehicle,
+            int(jobs.steps.max()),
+            self.training.batch_size,
+            stream_seed(self.seed, "batches", data.name, round),
+            data.train.lengths,
+        )
+        results = self.trainer.train(
+            data.train,
+            sent,
+            [plan[:steps] for plan, steps in zip(plans, jobs.steps.tolist(), strict=True)],
+            [shards.holdout(vehicle) for vehicle in jobs.vehicle.tolist()],
+            terms=self.rule.terms(int(jobs.rank.max())),
+        )
+        uploads = [self.rule.collect(a, r.adapter) for a, r in zip(sent, results, strict=True)]
+        weights = self.samples(task)[jobs.vehicle].astype(np.float64)
+        for rsu in np.unique(jobs.rsu).tolist():
+            mine = np.flatnonzero(jobs.rsu == rsu)
+            merged = self.rule.merge([uploads[i] for i in mine], weights[mine].tolist(), models.at(rsu))
+            models.rsu[rsu] = merged
+            models.weight[rsu] = models.weight.get(rsu, 0.0) + float(weights[mine].sum())
+        return Learned(
+            np.array([r.loss_before for r in results]),
+            np.array([r.loss_after for r in results]),
+            np.array([r.accuracy_after for r in results]),
+        )
+
+    def _dispatch(self, task: int, jobs: Jobs) -> list[Adapter]:
+        """Return what each vehicle receives; vehicles of one RSU and rank receive the same."""
+        ready: dict[tuple[int, int], Adapter] = {}
+        models = self._models[task]
+        sent = []
+        for rsu, rank in zip(jobs.rsu.tolist(), self._trained(jobs.rank).tolist(), strict=True):
+            if (rsu, rank) not in ready:
+                ready[rsu, rank] = self.rule.dispatch(models.at(rsu), rank, self._init(task, rank))
+            sent.append(ready[rsu, rank])
+        return sent
+
+    def sync(self, task: int) -> None:
+        """Merge the RSUs' models, weighted by the samples behind them; RSUs without updates stand aside."""
+        models = self._models[task]
+        if models.rsu:
+            order = sorted(models.rsu)
+            models.cloud = self.rule.combine(
+                [models.rsu[j] for j in order], [models.weight[j] for j in order]
+            )
+            models.rsu.clear()
+            models.weight.clear()
+
+    def model_bytes(self, task: int) -> int:
+        """Return the bytes of one RSU's model on the backhaul."""
+        models = self._models[task]
+        largest = max([models.cloud.rank, *(model.rank for model in models.rsu.values())])
+        return int(self.rule.traffic(self.layouts[task], largest, models.cloud).up_bytes)
+
+    def evaluate(self, task: int, samples: int | None) -> Score:
+        """Test the cloud's model on a fixed seeded draw of the test set, or on all of it."""
+        data = self.tasks[task]
+        rows = None
+        if samples is not None and samples < len(data.test.labels):
+            rng = stream(self.seed, "test draw", data.name)
+            rows = np.sort(rng.choice(len(data.test.labels), size=samples, replace=False))
+        metrics = self.trainer.evaluate(data.test, self._models[task].cloud, rows)
+        return Score(metrics.accuracy, metrics.loss, metrics.count)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the tensors of the cloud's models as arrays, by task and tensor name."""
+        return {
+            f"{data.name}/{name}": tensor.numpy()
+            for data, models in zip(self.tasks, self._models, strict=True)
+            for name, tensor in models.cloud.tensors().items()
+        }
+
+    def save(self, task: int, directory: Path) -> None:
+        """Write the cloud's model of a task as PEFT files."""
+        save_peft(self._models[task].cloud, self.spec, directory, self.backbone.path)

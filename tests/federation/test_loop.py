@@ -1,0 +1,192 @@
+"""The round loop over a street of four RSUs: time, joules, caps, outcomes and determinism."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+from fleetlora.federation.departures import Drop
+from fleetlora.federation.loop import Rules, Simulation
+from fleetlora.federation.rows import RoundReport
+from fleetlora.federation.settings import (
+    AdmissionSettings,
+    EvaluationSettings,
+    RewardSettings,
+    RoundSettings,
+)
+from fleetlora.federation.world import World
+from fleetlora.records import Ledger, arrow_table
+from fleetlora.scheduling import POLICIES, PolicyContext
+
+from .conftest import CountingLearner
+
+TASKS = ("left", "right")
+
+
+def simulate(
+    world: World,
+    *,
+    policy: str = "random",
+    budget_j: float = math.inf,
+    seed: int = 1,
+    **round_settings: Any,
+) -> tuple[Simulation, list[RoundReport]]:
+    learner = CountingLearner(world.tracks.n_vehicles)
+    kind = POLICIES.get(policy)
+    settings = RoundSettings(**{"count": 8, "deadline_s": 20.0, **round_settings})
+    contexts = [
+        PolicyContext(task, learner.ranks, 30, world.device, ("a", "b", "c", "d"), np.ones(2), 20.0)
+        for task in TASKS
+    ]
+    simulation = Simulation(
+        world,
+        learner,
+        [kind(context, kind.Options()) for context in contexts],
+        Drop(),
+        Ledger(TASKS, dict.fromkeys(TASKS, budget_j)),
+        Rules(
+            seed=seed,
+            steps=4,
+            admission=AdmissionSettings(vehicles_per_task=3),
+            round=settings,
+            reward=RewardSettings(),
+            evaluation=EvaluationSettings(every=1),
+        ),
+    )
+    reports: list[RoundReport] = []
+
+    class Keeper:
+        def on_round(self, report: RoundReport) -> None:
+            reports.append(report)
+
+    simulation.run([Keeper()])
+    return simulation, reports
+
+
+def column(reports: list[RoundReport], table: str, name: str) -> np.ndarray:
+    return np.concatenate([np.asarray(getattr(report, table)[name]) for report in reports])
+
+
+def test_rows_fit_the_tables_of_a_run(street: World) -> None:
+    _, reports = simulate(street)
+    for report in reports:
+        assert arrow_table("rounds", report.rounds).num_rows == 2
+        arrow_table("updates", report.updates)
+
+
+def test_the_run_has_something_of_everything(street: World) -> None:
+    _, reports = simulate(street, period_s=30.0)
+    outcomes = set(column(reports, "updates", "outcome"))
+    assert outcomes == {"delivered", "lost"}
+    assert set(column(reports, "updates", "rank")) == {2, 8}
+
+
+def test_every_joule_of_the_updates_is_in_the_ledger(street: World) -> None:
+    simulation, reports = simulate(street)
+    ledger = simulation.ledger.to_arrow()
+    vehicles = ledger.filter(pc.greater_equal(ledger["vehicle"], 0))
+    booked, told = math.fsum(vehicles["joules"].to_pylist()), math.fsum(column(reports, "updates", "joules"))
+    assert booked == pytest.approx(told, rel=1e-12)
+    assert simulation.ledger.total_j() == pytest.approx(told, rel=1e-12)
+
+
+def test_joules_are_seconds_times_watts(street: World) -> None:
+    _, reports = simulate(street)
+    columns = {
+        n: column(reports, "updates", n)
+        for n in ("vehicle", "download_s", "compute_s", "upload_s", "joules")
+    }
+    watts = street.computers.take(columns["vehicle"])
+    by_hand = (
+        watts.power_rx_w * columns["download_s"]
+        + watts.power_compute_w * columns["compute_s"]
+        + watts.power_tx_w * columns["upload_s"]
+    )
+    np.testing.assert_allclose(columns["joules"], by_hand, rtol=1e-12)
+
+
+@pytest.mark.parametrize("budget_j", [150.0, 400.0, 1500.0])
+def test_a_task_never_spends_more_than_its_budget(street: World, budget_j: float) -> None:
+    simulation, reports = simulate(street, budget_j=budget_j, policy="fixed")
+    for task in TASKS:
+        assert simulation.ledger.spent_j(task) <= budget_j
+    assert column(reports, "rounds", "started").sum() > 0
+
+
+def test_a_budget_too_small_for_one_update_starts_none(street: World) -> None:
+    _, reports = simulate(street, budget_j=1.0)
+    assert column(reports, "rounds", "started").sum() == 0
+    assert column(reports, "rounds", "admitted").sum() > 0
+
+
+def test_a_round_ends_with_its_slowest_vehicle(street: World) -> None:
+    _, reports = simulate(street, sync_every=100)
+    for report in reports:
+        for k, task in enumerate(report.rounds["task"]):
+            mine = report.updates["task"] == task
+            if mine.any():
+                assert report.rounds["t_end_s"][k] >= report.updates["t_end_s"][mine].max()
+                if not report.rounds["synced"][k]:
+                    assert report.rounds["t_end_s"][k] == report.updates["t_end_s"][mine].max()
+
+
+def test_no_round_outlasts_the_deadline_and_the_backhaul(street: World) -> None:
+    _, reports = simulate(street, deadline_s=6.0)
+    # a sync moves 1 MB up and down at 1 Gbit/s with 10 ms each way: 36 ms
+    assert column(reports, "rounds", "latency_s").max() <= 6.0 + 0.036 + 1e-9
+
+
+def test_lost_updates_end_when_the_vehicle_leaves_or_at_the_deadline(street: World) -> None:
+    _, reports = simulate(street, deadline_s=6.0, period_s=20.0)
+    start, end, stay = (column(reports, "updates", n) for n in ("t_start_s", "t_end_s", "residence_true_s"))
+    lost = column(reports, "updates", "outcome") == "lost"
+    np.testing.assert_allclose((end - start)[lost], np.minimum(stay[lost], 6.0))
+
+
+def test_only_delivered_updates_are_trained(street: World) -> None:
+    simulation, reports = simulate(street, period_s=30.0)
+    trained = sum(len(jobs) for _, _, jobs in simulation.learner.trained)  # type: ignore[attr-defined]
+    assert trained == (column(reports, "updates", "outcome") == "delivered").sum()
+
+
+def test_the_cloud_merges_every_q_rounds_and_at_the_end(street: World) -> None:
+    _, reports = simulate(street, count=7, sync_every=3)
+    assert [report.rounds["synced"][0] for report in reports] == [False, False, True] * 2 + [True]
+
+
+def test_rounds_start_a_period_apart(street: World) -> None:
+    _, reports = simulate(street, period_s=30.0, count=5)
+    starts = [report.rounds["t_start_s"][0] for report in reports]
+    np.testing.assert_allclose(starts, np.arange(5) * 30.0)
+
+
+def test_the_run_ends_with_the_tracks(street: World) -> None:
+    simulation, reports = simulate(street, count=10_000, period_s=30.0)
+    assert len(reports) == math.ceil(street.tracks.duration_s / 30.0)
+    assert simulation.over
+
+
+def test_equal_seeds_play_equal_rounds_and_others_do_not(street: World) -> None:
+    one, two, other = (simulate(street, seed=seed)[1] for seed in (4, 4, 5))
+    np.testing.assert_array_equal(column(one, "updates", "vehicle"), column(two, "updates", "vehicle"))
+    np.testing.assert_array_equal(column(one, "updates", "t_end_s"), column(two, "updates", "t_end_s"))
+    assert column(one, "updates", "vehicle").tolist() != column(other, "updates", "vehicle").tolist()
+
+
+def test_choices_do_not_depend_on_the_future(street: World) -> None:
+    """Cut the tracks right after the first round begins: what is known then is the same, so are the choices."""
+    from dataclasses import replace
+
+    _, whole = simulate(street, count=1)
+    horizon = replace(
+        street,
+        contacts=replace(street.contacts, t_out_s=np.minimum(street.contacts.t_out_s, 1e-3 + street.contacts.t_in_s)),
+    )
+    _, cut = simulate(horizon, count=1)
+    for name in ("vehicle", "rank", "residence_predicted_s"):
+        np.testing.assert_array_equal(column(whole, "updates", name), column(cut, "updates", name))
+    assert (column(cut, "updates", "outcome") == "lost").all()
