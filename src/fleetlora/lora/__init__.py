@@ -1,0 +1,87 @@
+"""LoRA: backbones, adapters, cohort training, and aggregation of adapters of different ranks.
+
+Names are loaded when they are first used, so that importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fleetlora.lora.adapter import Adapter, init_adapter
+    from fleetlora.lora.aggregation import AGGREGATION_RULES, AggregationRule, LocalTerms, Traffic
+    from fleetlora.lora.backbone import Backbone
+    from fleetlora.lora.cohort import CohortTrainer
+    from fleetlora.lora.examples import Examples
+    from fleetlora.lora.flops import step_flops
+    from fleetlora.lora.members import LocalResult
+    from fleetlora.lora.metrics import Metrics
+    from fleetlora.lora.peft_files import load_peft, save_peft
+    from fleetlora.lora.product import Product
+    from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
+    from fleetlora.lora.spec import LocalTraining, LoraSpec
+
+__all__ = [
+    "AGGREGATION_RULES",
+    "Adapter",
+    "AdapterLayout",
+    "AggregationRule",
+    "Backbone",
+    "CohortTrainer",
+    "Examples",
+    "LocalResult",
+    "LocalTerms",
+    "LocalTraining",
+    "LoraSpec",
+    "Metrics",
+    "Product",
+    "Traffic",
+    "adapter_bytes",
+    "init_adapter",
+    "load_peft",
+    "save_peft",
+    "step_flops",
+]
+
+_HOME = {
+    "AGGREGATION_RULES": "product",  # importing the rules registers them
+    "Adapter": "adapter",
+    "AdapterLayout": "sizes",
+    "AggregationRule": "aggregation",
+    "Backbone": "backbone",
+    "CohortTrainer": "cohort",
+    "Examples": "examples",
+    "LocalResult": "members",
+    "LocalTerms": "aggregation",
+    "LocalTraining": "spec",
+    "LoraSpec": "spec",
+    "Metrics": "metrics",
+    "Product": "product",
+    "Traffic": "aggregation",
+    "adapter_bytes": "sizes",
+    "init_adapter": "adapter",
+    "load_peft": "peft_files",
+    "save_peft": "peft_files",
+    "step_flops": "flops",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_HOME[name]}")
+    except ModuleNotFoundError as error:
+        from fleetlora.errors import MissingDependencyError
+
+        if error.name in {"torch", "safetensors", "transformers"}:
+            raise MissingDependencyError(
+                f"{name} needs {error.name}", mend="pip install 'fleetlora[train]'"
+            ) from error
+        raise
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

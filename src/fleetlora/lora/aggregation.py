@@ -1,0 +1,139 @@
+"""Aggregation rules: how updates of different ranks become one model, and a model a vehicle's adapter.
+
+A rule owns the form of its model: whatever ``start``, ``merge`` and ``combine`` return goes back into
+``dispatch``, ``base``, ``merge`` and ``combine`` of the same rule only. One vehicle's round reads
+
+    init    = rule.init(layout, rank, seed)           # what untrained capacity looks like
+    adapter = rule.dispatch(model, rank, init)        # what the vehicle receives and trains …
+    base    = rule.base(model)                        # … on top of this frozen delta, if there is one
+    trained = trainer.train(…, base=base, terms=rule.terms(rank))
+    upload  = rule.collect(adapter, trained)          # what it sends back
+    model   = rule.merge([upload, …], weights, model) # at the RSU
+    model   = rule.combine([model, …], weights)       # RSU models at the cloud
+
+Rules other than product need of these walls: FedIT and HetLoRA average factors apart (``merge``) and HetLoRA
+prunes and regularises on the vehicle (``collect``, ``terms``); FLoRA hands out a fresh adapter over a stack
+that joins the base (``base``, ``traffic``); FFA freezes A (``terms``); FedRA gives each vehicle some layers
+(``init``) and keeps the model's old value where nobody trained (``merge``'s model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fleetlora.errors import InputError
+from fleetlora.lora.adapter import Adapter
+from fleetlora.lora.sizes import AdapterLayout
+from fleetlora.registry import Registry
+
+__all__ = ["AGGREGATION_RULES", "AggregationRule", "LocalTerms", "Traffic", "average_heads", "shares"]
+
+#: A term per vehicle (C,) of a cohort's stacked factors A {name: (C, R, n)}, B {name: (C, m, R)} and ranks (C,).
+Penalty = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LocalTerms:
+    """What a rule asks of training on the vehicle.
+
+    Args:
+        train_a: Whether the factors A train.
+        train_b: Whether the factors B train.
+        penalty: A term added to every vehicle's loss.
+    """
+
+    train_a: bool = True
+    train_b: bool = True
+    penalty: Penalty | None = None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one round moves between a vehicle and its RSU.
+
+    Args:
+        down_bytes: int64, of the ranks' shape.
+        up_bytes: int64, of the ranks' shape.
+    """
+
+    down_bytes: np.ndarray
+    up_bytes: np.ndarray
+
+
+class AggregationRule(Protocol):
+    """One way to aggregate; implementations are ``Settings`` registered in :data:`AGGREGATION_RULES`."""
+
+    def start(self, init: Adapter) -> Adapter:
+        """Return the model of a task before any update, with the product and head of ``init``."""
+        ...
+
+    def init(self, layout: AdapterLayout, rank: int, seed: int) -> Adapter:
+        """Return the untrained adapter whose modules and rank a vehicle is to train."""
+        ...
+
+    def dispatch(self, model: Adapter, rank: int, init: Adapter) -> Adapter:
+        """Return the adapter of exactly ``rank`` that a vehicle receives, over ``init``'s modules."""
+        ...
+
+    def base(self, model: Adapter) -> Adapter | None:
+        """Return the frozen delta that every receiver of ``model`` adds to its backbone, if any."""
+        ...
+
+    def terms(self, rank: int) -> LocalTerms:
+        """Return what the rule asks of local training at ``rank``."""
+        ...
+
+    def collect(self, received: Adapter, trained: Adapter) -> Adapter:
+        """Return what a vehicle uploads after training what it received; its rank may be lower."""
+        ...
+
+    def merge(self, updates: Sequence[Adapter], weights: Sequence[float], model: Adapter) -> Adapter:
+        """Return the model that vehicles' ``updates`` make of ``model``, which they were dispatched from.
+
+        Args:
+            updates: At least one upload; ranks may differ.
+            weights: Non-negative, for example sample counts; only their proportions count.
+            model: The model before this round.
+        """
+        ...
+
+    def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+        """Return the one model that several RSUs' models make at the cloud."""
+        ...
+
+    def traffic(self, layout: AdapterLayout, rank: int | np.ndarray, model: Adapter) -> Traffic:
+        """Return the bytes a vehicle moves at each of ``rank``, before anything is dispatched."""
+        ...
+
+
+AGGREGATION_RULES: Registry[type[AggregationRule]] = Registry("aggregation rule")
+
+
+def shares(weights: Sequence[float], count: int) -> list[float]:
+    """Return ``weights`` scaled to sum to one.
+
+    Raises:
+        InputError: Their number is not ``count``, or they are negative, not finite, or all zero.
+    """
+    values = np.asarray(weights, dtype=np.float64)
+    if len(values) != count or count == 0:
+        raise InputError(f"{len(values)} weights for {count} updates", mend="give one weight for each update")
+    if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
+        raise InputError("aggregation weights must be finite, not negative, and not all zero")
+    return [float(v) for v in values / values.sum()]
+
+
+def average_heads(adapters: Sequence[Adapter], parts: Sequence[float]) -> dict[str, Tensor]:
+    """Return the weighted average of the adapters' heads; ``parts`` sum to one."""
+    return {
+        name: torch.stack([p * a.head[name].double() for p, a in zip(parts, adapters, strict=True)])
+        .sum(0)
+        .float()
+        for name in adapters[0].head
+    }

@@ -1,0 +1,320 @@
+"""The frozen encoder: loading it, finding its layers, and running it in two parts.
+
+Any Hugging Face encoder works whose layers stand in one ``ModuleList`` and are called with hidden states and
+a mask (BERT, RoBERTa, DistilBERT, ELECTRA, ViT, DeiT …). Loading runs a small probe through the model's
+own forward pass and through the split one; a model whose layers need more than that is refused.
+
+The *prefix* (embeddings and the layers below the lowest adapted one) never changes, so its output can be
+kept per example; the *suffix* (the layers from there up, and the final norm if there is one) is what trains.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fleetlora.errors import ConfigError, InputError
+from fleetlora.lora.loading import load_encoder, without_pooler
+from fleetlora.lora.sizes import AdapterLayout
+from fleetlora.lora.spec import LoraSpec
+from fleetlora.registry import suggest
+
+__all__ = ["Backbone", "Pooling"]
+
+Pooling = Literal["auto", "mean", "cls"]
+
+#: BERT's names of linear layers, and what other families call the same; a target that matches nothing itself
+#: is looked up here.
+SPELLINGS = {
+    "query": ("q_proj", "q_lin"),
+    "key": ("k_proj", "k_lin"),
+    "value": ("v_proj", "v_lin"),
+    "attention.output.dense": ("o_proj", "out_lin"),
+    "intermediate.dense": ("fc1", "lin1"),
+    "output.dense": ("o_proj", "out_lin", "fc2", "lin2"),
+    "dense": ("o_proj", "out_lin", "fc1", "lin1", "fc2", "lin2"),
+}
+
+
+class _Reached(Exception):
+    """Carries the hidden states out of a forward pass that is stopped at a layer."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        self.hidden = hidden
+
+
+class Backbone:
+    """A frozen encoder in evaluation mode, split into prefix and suffix.
+
+    Build it with :meth:`from_path`.
+
+    Args:
+        model: A Hugging Face encoder.
+        path: What it was loaded from, for messages and saved adapters.
+        pooling: ``mean`` over the real tokens, ``cls`` (the first token), or ``auto``: mean for text,
+            cls for images.
+
+    Raises:
+        InputError: The model's layers cannot be run one by one.
+    """
+
+    def __init__(self, model: nn.Module, path: str, pooling: Pooling = "auto") -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.path = path
+        self.kind: Literal["text", "image"] = (
+            "image" if getattr(model, "main_input_name", "input_ids") == "pixel_values" else "text"
+        )
+        self.pooling = {"text": "mean", "image": "cls"}[self.kind] if pooling == "auto" else pooling
+        self.layers_path, self.layers = _encoder_layers(model, path)
+        self.width = int(cast(Any, model).config.hidden_size)
+        self.norm: nn.Module | None = None
+        self.image_tokens = 0
+        self._probe()
+
+    @classmethod
+    def from_path(cls, path: str | Path, pooling: Pooling = "auto") -> Backbone:
+        """Load an encoder from a directory, or from the hub by its id.
+
+        Only safetensors weights are read and no code that comes with a model is run; a directory is read
+        without touching the network.
+
+        Raises:
+            InputError: Not an encoder's directory, weights absent, incomplete or pickled, or unknown id.
+        """
+        return cls(load_encoder(path), str(path), pooling)
+
+    @property
+    def n_layers(self) -> int:
+        """Encoder layers."""
+        return len(self.layers)
+
+    @property
+    def widest(self) -> int:
+        """Width of the widest activation of a layer: the most output features of its linear layers."""
+        return max(m.out_features for m in self.layers[0].modules() if isinstance(m, nn.Linear))
+
+    def linear(self, name: str) -> nn.Linear:
+        """Return the linear layer at a module path."""
+        return cast(nn.Linear, self.model.get_submodule(name))
+
+    def targets(self, spec: LoraSpec) -> dict[int, list[str]]:
+        """Return the adapted module paths by encoder layer, lowest layer first.
+
+        Raises:
+            ConfigError: A layer or a target does not exist.
+        """
+        linears = {i: self._linears(i) for i in self._layer_numbers(spec)}
+        found: dict[int, list[str]] = {i: [] for i in linears}
+        for target in spec.target_modules:
+            hits = {i: _matching(target, names) for i, names in linears.items()}
+            if not any(hits.values()):
+                known = sorted({name.rsplit(".", 1)[-1] for names in linears.values() for name in names})
+                raise ConfigError(
+                    f"no linear layer of the backbone is called {target!r}",
+                    where="lora.target_modules",
+                    mend=suggest(target, known),
+                )
+            for i, names in hits.items():
+                found[i] += [f"{self.layers_path}.{i}.{n}" for n in names]
+        return {i: list(dict.fromkeys(names)) for i, names in found.items() if names}
+
+    def layout(self, spec: LoraSpec, n_classes: int) -> AdapterLayout:
+        """Return the shapes of the adapters that ``spec`` puts on this backbone for ``n_classes`` classes."""
+        shapes = {
+            name: (self.linear(name).out_features, self.linear(name).in_features)
+            for names in self.targets(spec).values()
+            for name in names
+        }
+        return AdapterLayout(shapes, self.width, n_classes, spec.alpha)
+
+    def lowest_adapted(self, spec: LoraSpec) -> int:
+        """Return the number of the lowest adapted layer: the prefix's depth."""
+        return min(self.targets(spec))
+
+    def prefix(self, batch: Mapping[str, np.ndarray], depth: int) -> Tensor:
+        """Return the input of layer ``depth``, or of the pooling if there is no such layer, (n, L, d).
+
+        Args:
+            batch: The model's inputs.
+            depth: Layers below which the model runs, 0 … n_layers.
+        """
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in batch.items()}
+        inputs = {k: v if v.is_floating_point() else v.long() for k, v in inputs.items()}
+        return self.run_below(inputs, depth)
+
+    @torch.no_grad()
+    def run_below(self, inputs: Mapping[str, Tensor], depth: int) -> Tensor:
+        """Return the input of layer ``depth`` as :meth:`prefix` does, for inputs that are tensors already."""
+        if depth == self.n_layers:
+            return cast(Tensor, self.model(**inputs).last_hidden_state)
+
+        def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            raise _Reached(args[0] if args else kwargs["hidden_states"])
+
+        handle = self.layers[depth].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self.model(**inputs)
+        except _Reached as reached:
+            return reached.hidden
+        finally:
+            handle.remove()
+        raise AssertionError("the model never ran the layer")
+
+    def suffix(self, hidden: Tensor, mask: Tensor | None, depth: int) -> Tensor:
+        """Run the layers from ``depth`` up and the final norm: (n, L, d) to (n, L, d).
+
+        Args:
+            hidden: Output of :meth:`prefix` at ``depth``.
+            mask: (n, L) bool, true at real tokens; ``None`` when all are real.
+            depth: The first layer to run.
+        """
+        if depth == self.n_layers:
+            return hidden
+        attend = None if mask is None else mask[:, None, None, :]
+        for layer in self.layers[depth:]:
+            out = layer(hidden, attend)
+            hidden = out[0] if isinstance(out, tuple) else out
+        return hidden if self.norm is None else cast(Tensor, self.norm(hidden))
+
+    def pool(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Return one feature vector per example, (n, d).
+
+        Args:
+            hidden: (n, L, d).
+            mask: (n, L) bool, true at real tokens; ``None`` when all are real.
+        """
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        if mask is None:
+            return hidden.mean(1)
+        real = mask.to(hidden.dtype)
+        return torch.bmm(real[:, None], hidden)[:, 0] / real.sum(1, keepdim=True)
+
+    def features(self, batch: Mapping[str, np.ndarray]) -> Tensor:
+        """Return the frozen encoder's pooled features of a batch, (n, d)."""
+        mask = batch.get("attention_mask")
+        keep = None if mask is None else torch.from_numpy(np.asarray(mask, dtype=bool))
+        return self.pool(self.prefix(batch, self.n_layers), keep)
+
+    def blank_inputs(self, batch: int, tokens: int) -> dict[str, Tensor]:
+        """Return inputs of the right shapes for ``batch`` examples of ``tokens`` tokens, all zero."""
+        if self.kind == "text":
+            return {"input_ids": torch.zeros(batch, tokens, dtype=torch.long)}
+        config = cast(Any, self.model).config
+        size = config.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return {"pixel_values": torch.zeros(batch, config.num_channels, height, width)}
+
+    def on_meta(self) -> Backbone:
+        """Return a twin that has shapes and no values, for counting."""
+        twin = copy.copy(self)
+        model = cast(Any, self.model)
+        with torch.device("meta"):
+            twin.model = without_pooler(type(model)(model.config)).eval().requires_grad_(False)
+        twin.layers = cast(nn.ModuleList, twin.model.get_submodule(self.layers_path))
+        twin.norm = next(
+            (twin.model.get_submodule(n) for n, m in self.model.named_modules() if m is self.norm), None
+        )
+        return twin
+
+    def _layer_numbers(self, spec: LoraSpec) -> list[int]:
+        count = self.n_layers
+        wanted = range(count) if spec.layers is None else spec.layers
+        for layer in wanted:
+            if not -count <= layer < count:
+                raise ConfigError(
+                    f"layer {layer} does not exist: the backbone has {count} layers",
+                    where="lora.layers",
+                    mend=f"use numbers from {-count} to {count - 1}",
+                )
+        if not wanted:
+            raise ConfigError(
+                "no layer is adapted", where="lora.layers", mend="name a layer, or leave it out"
+            )
+        return sorted({layer % count for layer in wanted})
+
+    def _linears(self, layer: int) -> list[str]:
+        return [name for name, m in self.layers[layer].named_modules() if isinstance(m, nn.Linear)]
+
+    @torch.no_grad()
+    def _probe(self) -> None:
+        """Find the final norm, and check that the split run equals the model's own."""
+        inputs, mask = self._probe_inputs()
+        whole = self.run_below(inputs, self.n_layers)
+        self.image_tokens = whole.shape[1] if self.kind == "image" else 0
+        try:
+            for norm in (None, *_outer_norms(self.model, self.layers)):
+                self.norm = norm
+                if _close(self.suffix(self.run_below(inputs, 0), mask, 0), whole, mask):
+                    return
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise _unfit(self.path) from error
+        raise _unfit(self.path)
+
+    def _probe_inputs(self) -> tuple[dict[str, Tensor], Tensor | None]:
+        if self.kind == "text":
+            return _probe_text(cast(Any, self.model).config)
+        pixels = self.blank_inputs(1, 0)["pixel_values"]
+        return {"pixel_values": torch.linspace(-1, 1, pixels.numel()).view_as(pixels)}, None
+
+
+def _matching(target: str, names: list[str]) -> list[str]:
+    """Return the layers that end in ``target``, or in another family's word for it."""
+    for spellings in ((target,), SPELLINGS.get(target, ())):
+        hits = [n for n in names if any(f".{n}".endswith(f".{spelling}") for spelling in spellings)]
+        if hits:
+            return hits
+    return []
+
+
+def _unfit(path: str) -> InputError:
+    return InputError(
+        "this model's layers cannot be run one by one",
+        where=path,
+        mend="use an encoder of the BERT, RoBERTa, DistilBERT, ViT or DeiT kind",
+    )
+
+
+def _encoder_layers(model: nn.Module, path: str) -> tuple[str, nn.ModuleList]:
+    """Return the outermost list of equal layers that holds the most parameters."""
+    best, size = None, 0
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len({type(layer) for layer in module}) == 1:
+            parameters = sum(p.numel() for p in module.parameters())
+            if parameters > size:
+                best, size = (name, module), parameters
+    if best is None:
+        raise _unfit(path)
+    return best
+
+
+def _outer_norms(model: nn.Module, layers: nn.ModuleList) -> list[nn.Module]:
+    inner = set(layers.modules())
+    return [m for m in model.modules() if "norm" in type(m).__name__.lower() and m not in inner]
+
+
+def _probe_text(config: Any) -> tuple[dict[str, Tensor], Tensor]:
+    """Return two short texts, the second padded to half."""
+    pad = getattr(config, "pad_token_id", None)
+    length = min(6, int(getattr(config, "max_position_embeddings", 8)) - 2)
+    tokens = torch.arange(2 * length).view(2, length) % config.vocab_size
+    tokens[tokens == pad] = config.vocab_size - 1
+    mask = torch.ones(2, length, dtype=torch.bool)
+    mask[1, length // 2 :] = False
+    if pad is not None:
+        tokens[~mask] = pad
+    return {"input_ids": tokens, "attention_mask": mask.long()}, mask
+
+
+def _close(a: Tensor, b: Tensor, mask: Tensor | None) -> bool:
+    if a.shape != b.shape:
+        return False
+    if mask is not None:
+        a, b = a[mask], b[mask]
+    return torch.allclose(a, b, rtol=1e-4, atol=1e-4)

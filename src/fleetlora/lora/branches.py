@@ -1,0 +1,144 @@
+"""How factors act inside the frozen encoder: as branches beside its linear layers, or merged into them.
+
+A branch adds s·B·A·x to a layer's output; for a cohort the samples of vehicle c meet the factors of
+vehicle c in one batched product. Both ways leave the encoder as they found it, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fleetlora.lora.adapter import Adapter
+from fleetlora.lora.backbone import Backbone
+
+__all__ = ["Stack", "branched", "merged"]
+
+
+@dataclass
+class Stack:
+    """The adapters of a cohort of C vehicles, zero-padded to their highest rank R.
+
+    Args:
+        A: (C, R, n) by module path.
+        B: (C, m, R) by module path.
+        scale: (C, 1, 1): alpha/r of each vehicle's own rank.
+        weight: Heads, (C, c, d).
+        bias: Heads, (C, c).
+        ranks: (C,) int64.
+    """
+
+    A: dict[str, Tensor]
+    B: dict[str, Tensor]
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
+    ranks: Tensor
+
+    @classmethod
+    def of(cls, adapters: list[Adapter]) -> Stack:
+        """Stack copies of ``adapters``; a module one of them lacks is zero for it."""
+        names = list(dict.fromkeys(name for a in adapters for name in a.names))
+        highest = max(a.rank for a in adapters)
+        A = {n: torch.zeros(len(adapters), highest, _inputs(adapters, n)) for n in names}
+        B = {n: torch.zeros(len(adapters), _outputs(adapters, n), highest) for n in names}
+        for c, adapter in enumerate(adapters):
+            for name in adapter.names:
+                A[name][c, : adapter.rank] = adapter.A[name]
+                B[name][c, :, : adapter.rank] = adapter.B[name]
+        return cls(
+            A,
+            B,
+            torch.tensor([a.scale for a in adapters]).view(-1, 1, 1),
+            torch.stack([a.head["weight"] for a in adapters]).float(),
+            torch.stack([a.head["bias"] for a in adapters]).float(),
+            torch.tensor([a.rank for a in adapters]),
+        )
+
+    def first(self, count: int) -> Stack:
+        """Return the first ``count`` vehicles, as detached views of the same memory."""
+        return self._rows(slice(count))
+
+    def select(self, order: np.ndarray) -> Stack:
+        """Return copies of the vehicles ``order`` (k,)."""
+        return self._rows(torch.from_numpy(order))
+
+    def _rows(self, index: slice | Tensor) -> Stack:
+        return Stack(
+            {name: value.detach()[index] for name, value in self.A.items()},
+            {name: value.detach()[index] for name, value in self.B.items()},
+            self.scale[index],
+            self.weight.detach()[index],
+            self.bias.detach()[index],
+            self.ranks[index],
+        )
+
+    def adapter(self, c: int, like: Adapter) -> Adapter:
+        """Return a copy of vehicle c's adapter in the shapes of ``like``, with its factors if none are here."""
+        A = {n: self.A[n][c, : like.rank].clone() if n in self.A else like.A[n] for n in like.names}
+        B = {n: self.B[n][c, :, : like.rank].clone() if n in self.B else like.B[n] for n in like.names}
+        return Adapter(
+            like.rank, like.alpha, A, B, {"weight": self.weight[c].clone(), "bias": self.bias[c].clone()}
+        )
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return every vehicle's head on its own features: (k, b, d) to (k, b, c), k ≤ C."""
+        count = len(features)
+        return torch.baddbmm(
+            self.bias[:count, None], features.to(self.weight.dtype), self.weight[:count].transpose(1, 2)
+        )
+
+
+def _inputs(adapters: list[Adapter], name: str) -> int:
+    return next(int(a.A[name].shape[1]) for a in adapters if name in a.A)
+
+
+def _outputs(adapters: list[Adapter], name: str) -> int:
+    return next(int(a.B[name].shape[0]) for a in adapters if name in a.B)
+
+
+@contextlib.contextmanager
+def branched(backbone: Backbone, stack: Stack) -> Iterator[None]:
+    """Let the stack's factors act on inputs whose rows are its vehicles' samples, vehicle after vehicle."""
+    handles = []
+    try:
+        for name in stack.A:
+            hook = _branch(stack.A[name], stack.B[name], stack.scale)
+            handles.append(backbone.linear(name).register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _branch(A: Tensor, B: Tensor, scale: Tensor) -> Any:
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        vehicles, _, inputs = A.shape
+        rows = args[0].reshape(vehicles, -1, inputs).to(output.dtype)
+        low = torch.bmm(rows, A.transpose(1, 2).to(output.dtype)) * scale.to(output.dtype)
+        wide = output.view(vehicles, -1, output.shape[-1])
+        return torch.baddbmm(wide, low, B.transpose(1, 2).to(output.dtype)).view_as(output)
+
+    return hook
+
+
+@contextlib.contextmanager
+def merged(backbone: Backbone, adapter: Adapter | None) -> Iterator[None]:
+    """Add an adapter's s·B·A to the encoder's weights for a while; ``None`` adds nothing."""
+    saved: dict[str, Tensor] = {}
+    try:
+        if adapter is not None:
+            for name in adapter.names:
+                weight = backbone.linear(name).weight.data
+                saved[name] = weight.clone()
+                weight.addmm_(adapter.B[name], adapter.A[name], alpha=adapter.scale)
+        yield
+    finally:
+        for name, weight in saved.items():
+            backbone.linear(name).weight.data.copy_(weight)

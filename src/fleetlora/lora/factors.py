@@ -1,0 +1,79 @@
+"""Exact algebra on low-rank products: sums, truncation and splitting without the dense matrix.
+
+A product is a pair (B, A) that stands for B·A. A weighted sum of products is the product of the stacks,
+and QR of both stacks brings its singular value decomposition down to a small core:
+
+    Q_b R_b = B,  Q_a R_a = Aᵀ,  R_b R_aᵀ = U S Vᵀ   =>   B·A = (Q_b U) S (Q_a V)ᵀ
+
+Everything is computed in float64 and returned so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Components", "components", "stack"]
+
+#: Singular values below this share of the largest are rounding noise of float32 inputs.
+DEAD = 1e-7
+
+
+def stack(products: Sequence[tuple[float, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return factors of the weighted sum of products, their ranks added up.
+
+    Args:
+        products: Triples (weight, B (m, r_i), A (r_i, n)).
+
+    Returns:
+        (B (m, sum r_i), A (sum r_i, n)), float64, with B·A = sum of weight·B_i·A_i.
+    """
+    left = torch.cat([weight * B.double() for weight, B, _ in products], dim=1)
+    right = torch.cat([A.double() for _, _, A in products], dim=0)
+    return left, right
+
+
+@dataclass(frozen=True)
+class Components:
+    """The singular components of a product, largest first, without its zero ones.
+
+    Args:
+        U: (m, k) orthonormal columns.
+        S: (k,) positive singular values, descending.
+        Vt: (k, n) orthonormal rows.
+    """
+
+    U: Tensor
+    S: Tensor
+    Vt: Tensor
+
+    @property
+    def rank(self) -> int:
+        """Number k of components."""
+        return len(self.S)
+
+    def truncate(self, rank: int) -> Components:
+        """Keep the ``rank`` largest: the best approximation of that rank (Eckart–Young)."""
+        return Components(self.U[:, :rank], self.S[:rank], self.Vt[:rank])
+
+    def split(self, scale: float) -> tuple[Tensor, Tensor]:
+        """Return balanced factors (B (m, k), A (k, n)) with scale·B·A equal to the product."""
+        root = (self.S / scale).sqrt()
+        return self.U * root, root[:, None] * self.Vt
+
+
+def components(B: Tensor, A: Tensor) -> Components:
+    """Return the singular components of B·A.
+
+    Args:
+        B: (m, r).
+        A: (r, n).
+    """
+    q_left, r_left = torch.linalg.qr(B.double())
+    q_right, r_right = torch.linalg.qr(A.double().T)
+    U, S, Vt = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    live = int((S > DEAD * S.max()).sum()) if len(S) else 0
+    return Components(q_left @ U[:, :live], S[:live], Vt[:live] @ q_right.T)

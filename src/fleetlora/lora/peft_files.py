@@ -1,0 +1,173 @@
+"""Adapters on disk, as PEFT reads and writes them, with the head beside.
+
+A directory holds ``adapter_config.json`` and ``adapter_model.safetensors``, which
+``PeftModel.from_pretrained(AutoModel.from_pretrained(base), directory)`` loads, and ``head.safetensors``.
+A head alone (rank 0) is ``head.safetensors`` only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from fleetlora.errors import InputError
+from fleetlora.lora.adapter import Adapter
+
+__all__ = ["load_peft", "save_peft"]
+
+CONFIG, FACTORS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
+WITHIN = "base_model.model."
+
+
+def save_peft(
+    adapter: Adapter, directory: str | Path, base_model: str | Path, head_info: dict[str, str] | None = None
+) -> None:
+    """Write an adapter so that PEFT can load it.
+
+    Each file is written aside and then put in its place.
+
+    Args:
+        adapter: The adapter.
+        directory: Where to; made if absent.
+        base_model: Path or hub id of the backbone, noted for whoever loads it.
+        head_info: Notes kept with the head, for example its pooling and class names.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    head = {name: value.float().contiguous() for name, value in adapter.head.items()}
+    notes = {**(head_info or {}), "format": "pt", "alpha": repr(adapter.alpha)}
+    _put(folder / HEAD, save(head, metadata=notes))
+    if adapter.rank == 0:
+        return
+    flat: dict[str, Tensor] = {}
+    for name in adapter.names:
+        flat[f"{WITHIN}{name}.lora_A.weight"] = adapter.A[name].float().contiguous()
+        flat[f"{WITHIN}{name}.lora_B.weight"] = adapter.B[name].float().contiguous()
+    _put(folder / FACTORS, save(flat, metadata={"format": "pt"}))
+    config = {
+        "peft_type": "LORA",
+        "task_type": "FEATURE_EXTRACTION",
+        "base_model_name_or_path": str(base_model),
+        "r": adapter.rank,
+        "lora_alpha": adapter.alpha,
+        "target_modules": list(adapter.names),
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "use_rslora": False,
+        "inference_mode": True,
+    }
+    _put(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def load_peft(directory: str | Path) -> Adapter:
+    """Read an adapter that :func:`save_peft` or PEFT wrote, with its head.
+
+    Raises:
+        InputError: A file is absent, pickled or damaged, or its tensors do not make an adapter.
+    """
+    folder = Path(directory)
+    head, notes = _read(folder / HEAD, "save the classification head (weight, bias) there")
+    _check_head(head, folder / HEAD)
+    if not (folder / CONFIG).exists() and not any(folder.glob("adapter_model.*")):
+        return Adapter(0, _number(notes.get("alpha", "1"), folder / HEAD), {}, {}, head)
+    config = _config(folder / CONFIG)
+    if not (folder / FACTORS).exists() and any(folder.glob("adapter_model.*")):
+        raise InputError(
+            "holds pickled factors only, which can run code when they are read",
+            where=str(folder),
+            mend="save the adapter with PEFT's save_pretrained, which writes adapter_model.safetensors",
+        )
+    flat, _ = _read(folder / FACTORS, "save the adapter with PEFT's save_pretrained")
+    A, B = _pairs(flat, int(config["r"]), folder / FACTORS)
+    return Adapter(int(config["r"]), float(config["lora_alpha"]), A, B, head)
+
+
+def _put(path: Path, content: bytes) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _read(path: Path, mend: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise InputError("no such file", where=str(path), mend=mend)
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
+            notes = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"not a readable safetensors file: {error}", where=str(path), mend="save it again"
+        ) from error
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"tensor {name} holds values that are not finite", where=str(path))
+    return tensors, notes
+
+
+def _check_head(head: dict[str, Tensor], path: Path) -> None:
+    if (
+        set(head) != {"weight", "bias"}
+        or head["weight"].dim() != 2
+        or head["bias"].shape != head["weight"].shape[:1]
+    ):
+        shapes = {name: tuple(value.shape) for name, value in head.items()}
+        raise InputError(
+            f"a head is weight (classes, width) and bias (classes); this holds {shapes}", where=str(path)
+        )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("no such file", where=str(path), mend="save the adapter with PEFT's save_pretrained")
+    try:
+        config = json.loads(path.read_text())
+        fit = config["peft_type"] == "LORA" and int(config["r"]) >= 1 and float(config["lora_alpha"]) > 0
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"not a PEFT configuration: {error!r}", where=str(path)) from error
+    odd = [key for key in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern") if config.get(key)]
+    if not fit or odd or config.get("bias", "none") != "none":
+        what = ", ".join(odd) or "its peft_type, r, lora_alpha or bias"
+        raise InputError(
+            f"not a plain LoRA configuration ({what})",
+            where=str(path),
+            mend="use LoRA with one rank and alpha",
+        )
+    return dict(config)
+
+
+def _pairs(flat: dict[str, Tensor], rank: int, path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    A: dict[str, Tensor] = {}
+    B: dict[str, Tensor] = {}
+    for key, value in flat.items():
+        for suffix, into in ((".lora_A.weight", A), (".lora_B.weight", B)):
+            if key.startswith(WITHIN) and key.endswith(suffix):
+                into[key[len(WITHIN) : -len(suffix)]] = value
+                break
+        else:
+            raise InputError(f"unexpected tensor {key}", where=str(path), mend="save a plain LoRA adapter")
+    if not A or set(A) != set(B):
+        odd = sorted(set(A) ^ set(B))
+        raise InputError(f"factors are missing: {odd[0] if odd else 'there are none'}", where=str(path))
+    for name in A:
+        if A[name].dim() != 2 or B[name].dim() != 2 or len(A[name]) != rank or B[name].shape[1] != rank:
+            shapes = f"A {tuple(A[name].shape)}, B {tuple(B[name].shape)}"
+            raise InputError(f"{name}: {shapes} are not factors of rank {rank}", where=str(path))
+    return dict(sorted(A.items())), dict(sorted(B.items()))
+
+
+def _number(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"alpha is {text!r}", where=str(path)) from error
