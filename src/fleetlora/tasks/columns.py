@@ -100,9 +100,9 @@ def labels_of(values: Sequence[Any], name: str, table: Table) -> Labels:
             raise InputError(
                 f"{name!r} is {kind}", where=table.where(row), mend="give whole numbers or names"
             )
-        if not isinstance(value, (str, int, float)):
+        if not isinstance(value, (str, int, float)) or (not isinstance(value, str) and abs(value) >= 2**63):
             raise InputError(
-                f"{name!r} is a {type(value).__name__}, not a class",
+                f"{name!r} is {_shown(value)}, not a class",
                 where=table.where(row),
                 mend="give whole numbers or names",
             )
@@ -112,11 +112,16 @@ def labels_of(values: Sequence[Any], name: str, table: Table) -> Labels:
     return np.asarray([str(value).strip() for value in values], dtype=np.str_)
 
 
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"the {type(value).__name__} {text if len(text) <= 40 else text[:40] + '…'}"
+
+
 def _texts(values: Sequence[Any], name: str, table: Table) -> list[str]:
     for row, value in enumerate(values):
         if value is not None and not isinstance(value, str):
             raise InputError(
-                f"{name!r} is a {type(value).__name__}, not text",
+                f"{name!r} is {_shown(value)}, not text",
                 where=table.where(row),
                 mend="name the column that holds the text",
             )

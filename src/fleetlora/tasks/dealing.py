@@ -1,9 +1,10 @@
 """Dealing rows out to holders so that sizes are exact and label mixes follow given preferences.
 
-The wanted number of rows of class c at holder h is K[h, c] = a[h] · G[h, c] · b[c], where G are the
-preferences and a, b are found by Sinkhorn's alternating scaling so that the rows of K add up to the holders'
-sizes and its columns to the rows there are (R. Sinkhorn, 1967). Whole rows are then dealt by systematic
-sampling down each column, what a holder got beyond its size goes back, and the rest is dealt again.
+The wanted number of rows of class c at holder h is K[h, c] = a[h] · exp(G[h, c]) · b[c]. G are the
+preferences (logs, since those of a strong skew span more than a float can); a and b are found by Sinkhorn's
+alternating scaling (1967) so that the rows of K add up to the holders' sizes and its columns to the rows
+there are. Whole rows are then dealt by systematic sampling down each column, what a holder got beyond its
+size goes back, and the rest is dealt again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 _PASSES = 50
 _DEALS = 12
+_FLOOR = np.log(1e-9)  # no class is so unloved that a holder could not take the last of it
 
 
 def deal_rows(codes: Ints, sizes: Ints, preference: Floats, rng: np.random.Generator) -> Ints:
@@ -28,7 +30,7 @@ def deal_rows(codes: Ints, sizes: Ints, preference: Floats, rng: np.random.Gener
     Args:
         codes: (N,) int64 class of each row.
         sizes: (H,) int64 rows each holder gets exactly; they add up to at most N.
-        preference: (H, C) positive weights.
+        preference: (H, C) logs of positive weights.
         rng: Random generator.
     """
     holder = np.full(len(codes), -1, np.int64)
@@ -66,7 +68,7 @@ def _deal_once(codes: Ints, need: Ints, preference: Floats, rng: np.random.Gener
 
 def _balanced(preference: Floats, rows: Floats, columns: Floats) -> Floats:
     """Scale (H, C) preferences so that they add up to ``rows`` (H,) and exactly to ``columns`` (C,)."""
-    grid = np.maximum(preference / preference.max(axis=1, keepdims=True), 1e-9)
+    grid = np.exp(np.maximum(preference - preference.max(axis=1, keepdims=True), _FLOOR))
     down = np.ones(len(columns))
     for _ in range(_PASSES):
         across = rows / (grid @ down)

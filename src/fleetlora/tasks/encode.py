@@ -82,7 +82,12 @@ def _examples(split: RawSplit, codes: Codes, backbone: Path, max_tokens: int) ->
     group = None if split.group is None else np.unique(split.group, return_inverse=True)[1].astype(np.int64)
     if split.texts is not None:
         _check_texts(split)
-        return TextExamples(codes, tokenise(split.texts, backbone, max_tokens), group)
+        examples = TextExamples(codes, tokenise(split.texts, backbone, max_tokens), group)
+        empty = np.flatnonzero(examples.lengths == 0)
+        if len(empty):
+            where = split.where(int(empty[0]))
+            raise InputError("the backbone sees no token in the text", where=where, mend="remove the row")
+        return examples
     rules = PixelRules.of(backbone)
     if isinstance(split.images, np.ndarray):
         return ImageExamples(codes, split.images, rules, group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class TextExamples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int32]:
         """(N,) int32 tokens per text."""
         return np.diff(self.tokens.offsets).astype(np.int32)
@@ -72,7 +73,7 @@ class ImageExamples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int32]:
         """(N,) int32, all 1: every image is as long as any other."""
         return np.ones(len(self.labels), np.int32)

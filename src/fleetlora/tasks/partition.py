@@ -109,17 +109,24 @@ class Partition(Settings):
     def _sizes(self, n_holders: int, n_rows: int, n_vehicles: int, rng: np.random.Generator) -> Ints:
         spare = n_rows - n_holders * self.min_samples
         if spare < 0:
-            share = self.copies * (n_rows // self.min_samples) / n_vehicles
-            raise ConfigError(
-                f"{n_holders * self.copies} holders of at least {self.min_samples} rows need more than the "
-                f"{n_rows} rows there are",
-                where="partition.holders",
-                mend=f"set holders to at most {np.floor(share * 1e4) / 1e4:g}, lower min_samples, or raise "
-                f"copies to {-(-n_holders * self.copies * self.min_samples // n_rows)}",
-            )
+            raise self._too_few_rows(n_rows, n_vehicles)
         weights = np.exp(self.quantity_skew * rng.standard_normal(n_holders))
         sizes = self.min_samples + largest_remainder(weights, spare)
         return sizes if self.max_samples is None else np.minimum(sizes, self.max_samples)
+
+    def _too_few_rows(self, n_rows: int, n_vehicles: int) -> ConfigError:
+        wanted = max(1, round(self.holders * n_vehicles))
+        possible = n_rows // self.min_samples  # holders of one copy of the rows
+        mend = "lower min_samples"
+        if possible:
+            share = np.floor(1e6 * possible * self.copies / n_vehicles) / 1e6
+            mend = f"set holders to at most {share:g}, copies to {-(-wanted // possible)}, or {mend}"
+        return ConfigError(
+            f"{wanted} holders of at least {self.min_samples} rows each need more rows than "
+            f"{self.copies} x {n_rows}",
+            where="partition.holders",
+            mend=mend,
+        )
 
     def _preference(
         self, holders: Ints, n_classes: int, home_xy: Floats | None, rng: np.random.Generator
@@ -128,18 +135,14 @@ class Partition(Settings):
         shape = (len(holders), n_classes)
         if self.kind == "dirichlet":
             # log of a Gamma(alpha) draw, safe for small alpha: Gamma(a) = Gamma(a + 1) · U^(1/a)
-            logs = (
-                np.log(rng.standard_gamma(self.alpha + 1, shape)) + np.log1p(-rng.random(shape)) / self.alpha
-            )
-        else:
-            home = np.asarray(home_xy, np.float64) if home_xy is not None else np.empty((0, 2))
-            if home.ndim != 2 or home.shape[1:] != (2,) or len(home) <= holders[-1]:
-                raise InputError("needs the home position of every vehicle", where="partition.kind")
-            if not np.isfinite(home[holders]).all():
-                raise InputError("a vehicle's home position is not finite", where="partition.kind")
-            logs = liking(home[holders], n_classes, self.place_scale_m, rng) / self.temperature
-        weights: Floats = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return weights
+            larger = np.log(rng.standard_gamma(self.alpha + 1, shape))
+            return larger + np.log1p(-rng.random(shape)) / self.alpha
+        home = np.asarray(home_xy, np.float64) if home_xy is not None else np.empty((0, 2))
+        if home.ndim != 2 or home.shape[1:] != (2,) or len(home) <= holders[-1]:
+            raise InputError("needs the home position of every vehicle", where="partition.kind")
+        if not np.isfinite(home[holders]).all():
+            raise InputError("a vehicle's home position is not finite", where="partition.kind")
+        return liking(home[holders], n_classes, self.place_scale_m, rng) / self.temperature
 
     def _group_codes(self, groups: npt.NDArray[Any] | None) -> Ints | None:
         if self.kind != "group":

@@ -90,12 +90,8 @@ class PixelRules:
             return self.size
         if self.shortest_edge is None:
             return height, width
-        factor = self.shortest_edge / min(height, width)
-        return (
-            (self.shortest_edge, int(width * factor))
-            if height <= width
-            else (int(height * factor), self.shortest_edge)
-        )
+        edge = self.shortest_edge
+        return (edge, edge * width // height) if height <= width else (edge * height // width, edge)
 
     def fitted(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return (b, H, W, 3) uint8 images resized and cut, still uint8."""
@@ -189,7 +185,7 @@ def decode(
 
 def _open(image: Path | bytes, where: str) -> npt.NDArray[np.uint8]:
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise MissingDependencyError(
             "image files need Pillow", where=where, mend="pip install 'fleetlora[train]'"
@@ -198,7 +194,8 @@ def _open(image: Path | bytes, where: str) -> npt.NDArray[np.uint8]:
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
             return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
     except Exception as error:  # Pillow's decoders raise errors of many kinds for a broken file
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "of no known format" if unknown else getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"not a readable image ({reason})", where=where, mend="replace or remove the file"
         ) from error

@@ -122,7 +122,9 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Table:
     try:
         read = arrow_csv.read_csv(
             path,
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(text.encode()) + 1024),
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False, block_size=min(path.stat().st_size + 1024, 2**31 - 1)
+            ),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
                 column_types={name: pa.string() for name in columns},
@@ -224,9 +226,9 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
-        _require(path, columns, file.schema_arrow.names)
-        return from_arrow(path, file.read(columns=list(columns)), columns)
+        with parquet.ParquetFile(path) as file:
+            _require(path, columns, file.schema_arrow.names)
+            return from_arrow(path, file.read(columns=list(columns)), columns)
     except (pa.ArrowException, OSError) as error:
         raise _not_arrow(path, "Parquet", error) from error
 

@@ -118,15 +118,17 @@ def _load_tokenizer(backbone: Path) -> Any:
             where=str(backbone),
             mend="pip install 'fleetlora[train]'",
         ) from error
+    mend = "give a backbone directory with tokenizer.json (or vocab.txt) and config.json"
     try:
-        return AutoTokenizer.from_pretrained(str(backbone), trust_remote_code=False, local_files_only=True)
+        found = AutoTokenizer.from_pretrained(str(backbone), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # the library raises whatever its parsers meet in a broken file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"no usable tokenizer: {reason}",
-            where=str(backbone),
-            mend="give a backbone directory with tokenizer.json (or vocab.txt) and config.json",
-        ) from error
+        raise InputError(f"no usable tokenizer: {reason}", where=str(backbone), mend=mend) from error
+    if len(found) <= len(
+        set(found.all_special_tokens)
+    ):  # what the library makes of a folder without vocabulary
+        raise InputError("no usable tokenizer: its vocabulary is empty", where=str(backbone), mend=mend)
+    return found
 
 
 def _encode(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> Tokens:

@@ -6,6 +6,8 @@ Archives are opened with pickle refused: an array of Python objects can run code
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,10 @@ class Npz(SplitOptions):
         """
         from fleetlora.assets import resolve
 
-        archive = _Archive(resolve(self.path))
+        with _opened(resolve(self.path)) as archive:
+            return self._task(archive)
+
+    def _task(self, archive: _Archive) -> RawTask:
         if "x_train" in archive.names or "x" not in archive.names:
             train, test = (self._split(archive, f"_{side}") for side in ("train", "test"))
             return self.divide(train, test, self.path, self.classes)
@@ -69,24 +74,33 @@ class Npz(SplitOptions):
         )
 
 
-class _Archive:
-    """A ``.npz`` file whose arrays are read one by one, pickle refused."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+@contextmanager
+def _opened(path: Path) -> Iterator[_Archive]:
+    """Open an archive, pickle refused, and close it at the end of the block."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError(
+            error.strerror or "cannot be read", where=str(path), mend="correct the path"
+        ) from error
+    mend = "write it with numpy.savez_compressed"
+    with stream:
         try:
-            opened = np.load(path, allow_pickle=False)
-        except OSError as error:
-            problem = error.strerror or "not a .npz archive"
-            raise InputError(problem, where=str(path), mend="correct the path") from error
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                "not a .npz archive", where=str(path), mend="write it with numpy.savez_compressed"
-            ) from error
-        if not isinstance(opened, np.lib.npyio.NpzFile):
-            raise InputError("a single array", where=str(path), mend="write it with numpy.savez_compressed")
-        self.file = opened
-        self.names = list(opened.files)
+            found = np.load(stream, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError("not a .npz archive", where=str(path), mend=mend) from error
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise InputError("a single array", where=str(path), mend=mend)
+        yield _Archive(path, found)
+
+
+class _Archive:
+    """The arrays of a ``.npz`` file, read one by one."""
+
+    def __init__(self, path: Path, file: np.lib.npyio.NpzFile) -> None:
+        self.path = path
+        self.file = file
+        self.names = list(file.files)
 
     def read(self, name: str, rows: int | None = None) -> Array:
         """Return an array, checked to have ``rows`` rows."""
