@@ -18,6 +18,7 @@ __all__ = ["plot"]
 Floats = NDArray[np.float64]
 
 _CELLS = 400
+_SHADES = 128
 _KINDS = (".png", ".svg")
 
 
@@ -46,7 +47,7 @@ def plot(tracks: Tracks, path: str | Path, colour: Literal["speed", "density"] =
         raise MissingDependencyError(
             "drawing needs matplotlib", mend="pip install 'fleetlora[report]'"
         ) from error
-    figure = Figure(figsize=(8, 8), layout="constrained")
+    figure = Figure(figsize=(8, 6.9), layout="constrained")
     _draw(figure, tracks, colour)
     with whole_file(path) as part:
         figure.savefig(part, format=path.suffix.lower()[1:], dpi=200, metadata=_NO_DATE[path.suffix.lower()])
@@ -57,7 +58,7 @@ _NO_DATE: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".svg": {"Dat
 
 
 def _draw(figure: Any, tracks: Tracks, colour: str) -> None:
-    from matplotlib.collections import LineCollection
+    from matplotlib.collections import PathCollection
     from matplotlib.colors import LogNorm, Normalize
 
     legs = tracks.legs()
@@ -70,34 +71,42 @@ def _draw(figure: Any, tracks: Tracks, colour: str) -> None:
     else:
         values, label = _density(legs, (x0 + x1) / 2, (y0 + y1) / 2), "legs in a cell"
         norm = LogNorm(1.0, max(float(values.max(initial=1.0)), 2.0))
-    order = np.argsort(values, kind="stable")
-    ends: Any = np.stack([x0, y0, x1, y1], axis=1)[order].reshape(-1, 2, 2)
-    lines = LineCollection(
-        ends,
-        array=values[order],
+    shade = np.round(np.asarray(norm(values)).clip(0.0, 1.0) * (_SHADES - 1)).astype(np.int64)
+    ends = np.stack([x0, y0, x1, y1], axis=1)
+    used = np.unique(shade)
+    lines = PathCollection(
+        [_strokes(ends[shade == one]) for one in used],
+        array=norm.inverse(used / (_SHADES - 1)) if len(used) else np.zeros(0),
         cmap="viridis",
         norm=norm,
+        facecolors="none",
         linewidths=0.3,
         rasterized=True,
     )
     axes = figure.add_subplot()
-    axes.add_collection(lines)
-    axes.set_xlim(*_span(x0))
-    axes.set_ylim(*_span(y0))
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel("east (km)")
-    axes.set_ylabel("north (km)")
+    axes.add_collection(lines, autolim=False)
+    west, south, width = _frame(x0, y0)
+    axes.set(xlim=(west, west + width), ylim=(south, south + width), aspect="equal")
+    axes.set(xlabel="east (km)", ylabel="north (km)")
     axes.set_title(f"{tracks.name}: {tracks.n_vehicles:,} vehicles, {tracks.duration_s / 3600:.1f} h")
     figure.colorbar(lines, ax=axes, label=label, shrink=0.8)
 
 
-def _span(values: Floats) -> tuple[float, float]:
-    """Return the range that holds the middle 99 %, with a margin."""
-    if not len(values):
-        return 0.0, 1.0
-    low, high = np.quantile(values, [0.005, 0.995])
-    margin = max(0.05 * (high - low), 0.05)
-    return float(low - margin), float(high + margin)
+def _strokes(ends: Floats) -> Any:
+    """Return one path of many separate lines; ``ends`` is (n, 4): x0, y0, x1, y1."""
+    from matplotlib.path import Path as Stroke
+
+    return Stroke(ends.reshape(-1, 2), np.tile([Stroke.MOVETO, Stroke.LINETO], len(ends)))
+
+
+def _frame(x: Floats, y: Floats) -> tuple[float, float, float]:
+    """Return west, south and width of the square that holds the middle 99 %, with a margin."""
+    if not len(x):
+        return 0.0, 0.0, 1.0
+    low, high = np.quantile(np.stack([x, y]), [0.005, 0.995], axis=1)
+    west, south = (low + high) / 2
+    width = 1.1 * float(np.max(high - low)) + 0.1
+    return float(west - width / 2), float(south - width / 2), width
 
 
 def _density(legs: Legs, x: Floats, y: Floats) -> Floats:

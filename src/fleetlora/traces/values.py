@@ -140,7 +140,8 @@ class Values:
         if series.dtype == pl.String:
             series = series.str.strip_chars()
         if fmt is not None:
-            return self._dated(column, _by_format(series, fmt), zone, f"of the form {fmt!r}")
+            mend = "mend or remove the line, or check the format (marks as strptime knows them)"
+            return self._dated(column, _by_format(series, fmt), zone, f"of the form {fmt!r}", mend)
         if series.dtype != pl.String or _mostly_numbers(series, self.rows):
             found = self.numbers(column) / _PER_SECOND[unit]
             mend = "set time_unit to 'ms', 'us' or 'ns' for Unix times in smaller units than seconds"
@@ -148,7 +149,7 @@ class Values:
             return found
         return self._dated(column, series, zone, "a time as 2024-02-19T09:40:06 (or set time_format)")
 
-    def _dated(self, column: str, series: pl.Series, zone: str, wanted: str) -> Floats:
+    def _dated(self, column: str, series: pl.Series, zone: str, wanted: str, mend: str = "") -> Floats:
         import polars as pl
 
         aware = naive = series
@@ -167,7 +168,7 @@ class Values:
         local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
         seconds = [np.array(s.dt.epoch("us").fill_null(np.nan).to_numpy()) / 1e6 for s in (aware, local)]
         found = np.where(np.isnan(seconds[0]), seconds[1], seconds[0])
-        self.judge(column, np.isnan(found), wanted)
+        self.judge(column, np.isnan(found), wanted, mend)
         return found
 
 
