@@ -17,7 +17,15 @@ from fleetlora.federation.loop import Simulation
 from fleetlora.federation.playback import map_of
 from fleetlora.federation.rows import RoundReport
 from fleetlora.federation.world import World
-from fleetlora.records import Run, RunIdentity, RunWriter, build_result, open_run, write_map
+from fleetlora.records import (
+    Run,
+    RunIdentity,
+    RunWriter,
+    build_result,
+    check_run_directory,
+    open_run,
+    write_map,
+)
 
 __all__ = ["run"]
 
@@ -56,7 +64,7 @@ def run(
     )
     progress = progress or Quiet()
     began = time.perf_counter()
-    RunWriter.check(out, overwrite=overwrite)
+    check_run_directory(out, overwrite)
     world = build_world(experiment, progress.say)
     materials = build_materials(experiment, world, progress.say)
     study = _Study(experiment, world, materials, progress, began)
@@ -106,14 +114,14 @@ class _Study:
     def play(self, out: Path, overwrite: bool) -> None:
         learner = build_learner(self.experiment, self.materials)
         simulation = build_simulation(self.experiment, self.world, learner)
-        identity = RunIdentity(
+        self.identity = RunIdentity(
             method=self.experiment.method,
             preset=self.experiment.name,
             seed=self.experiment.seed,
             vehicles=self.world.tracks.n_vehicles,
             rsus=len(self.world.sites),
         )
-        with RunWriter(out, to_toml(self.experiment), identity, overwrite) as writer:
+        with RunWriter(out, to_toml(self.experiment), self.identity, overwrite) as writer:
             writer.log(str(self.world.account))
             try:
                 self._rounds(simulation, writer)
@@ -173,11 +181,12 @@ class _Study:
         status: Any,
     ) -> None:
         end_s = min(max(simulation.clock_s, 1.0), self.world.tracks.duration_s)
-        writer.append("contacts", self.world.contacts.overlap(0.0, end_s).columns())
+        contacts = self.world.contacts
+        writer.append("contacts", contacts.to_arrow().take(contacts.overlap(0.0, end_s)))
         write_map(map_of(self.world, end_s), writer.map_path)
         host = {**versions(), "seconds": time.perf_counter() - self.began}
         result = build_result(
-            writer.identity,
+            self.identity,
             writer.tables(),
             tasks=extras or {task.name: {} for task in self.experiment.tasks},
             adapters=learner.arrays(),

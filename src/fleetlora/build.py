@@ -81,9 +81,7 @@ def build_world(experiment: Experiment, say: Say = lambda line: None) -> World:
         sites=sites,
         contacts=contacts,
         coverage_m=coverage_m,
-        link=Link(
-            radio, ShadowField(radio, len(sites), seed, experiment.shadowing), sites.x_m, sites.y_m
-        ),
+        link=Link(radio, ShadowField(radio, len(sites), seed, experiment.shadowing), sites.x_m, sites.y_m),
         devices=experiment.devices,
         device=assign_devices(tracks.n_vehicles, experiment.devices, stream(seed, "devices")),
         energy=experiment.energy,
@@ -198,7 +196,7 @@ def _policy(experiment: Experiment, world: World, learner: Learner, task: int) -
 
 
 def _reference_j(experiment: Experiment, world: World, costs: UpdateCosts) -> np.ndarray:
-    """Return the joules of a median vehicle's update of each rank, half way out in a cell it has to itself."""
+    """Return a median vehicle's joules for an update of each rank, alone and half way out in a cell."""
     n = world.tracks.n_vehicles
     half = np.full(n, world.coverage_m / 2)
     expected = forecast(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,9 @@ def _print_json(value: Any) -> None:
 @app.command()
 def run(
     source: Source,
-    out: Annotated[Path | None, typer.Option(help="Directory of the run; runs/NAME-METHOD-SEED if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the run; runs/NAME-METHOD-SEED if not given.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Method; replaces the configuration's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed; replaces the configuration's.")] = None,
     values: Values = None,
@@ -68,7 +71,7 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _print_result(result: dict[str, Any], folder: Path, report: bool) -> None:
+def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -198,11 +201,16 @@ def _tracks(source: str, values: list[str] | None) -> Any:
 
 
 @assets_app.command("fetch")
-def assets_fetch(names: Annotated[list[str] | None, typer.Argument(help="All if none is named.")] = None) -> None:
+def assets_fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="All if none is named.")] = None,
+) -> None:
     """Fetch assets into the cache; what is there already is not fetched again."""
     from fleetlora.assets import fetch
 
-    fetch(names or None, progress=lambda asset, step: print(f"{asset.name}: {step}", file=sys.stderr, flush=True))
+    fetch(
+        names or None,
+        progress=lambda asset, step: print(f"{asset.name}: {step}", file=sys.stderr, flush=True),
+    )
 
 
 @assets_app.command("list")
@@ -231,7 +239,9 @@ def assets_list(as_json: Json = False) -> None:
 
 
 @assets_app.command("verify")
-def assets_verify(names: Annotated[list[str] | None, typer.Argument(help="All in the cache if none is named.")] = None) -> None:
+def assets_verify(
+    names: Annotated[list[str] | None, typer.Argument(help="All in the cache if none is named.")] = None,
+) -> None:
     """Check every file of the cached assets against its hash."""
     from fleetlora.assets import verify
 

@@ -323,9 +323,7 @@ def _extended(raw: Mapping[str, Any]) -> dict[str, Any]:
     if parent is None:
         return {}
     if parent not in preset_names():
-        raise ConfigError(
-            f"no preset {parent!r}", where="extends", mend=suggest(str(parent), preset_names())
-        )
+        raise ConfigError(f"no preset {parent!r}", where="extends", mend=suggest(str(parent), preset_names()))
     return _read(str(parent))[1]
 
 
@@ -344,7 +342,14 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
     key = {
         kind.section: kind.key
-        for kind in (TraceSection, SiteSection, RadioSection, PolicySection, AggregationSection, DepartureSection)
+        for kind in (
+            TraceSection,
+            SiteSection,
+            RadioSection,
+            PolicySection,
+            AggregationSection,
+            DepartureSection,
+        )
     }.get(section)
     return key is not None and key in above and below.get(key) != above[key]
 
@@ -359,7 +364,8 @@ def _override(raw: dict[str, Any], text: str) -> dict[str, Any]:
         value: Any = tomllib.loads(f"value = {literal}")["value"]
     except tomllib.TOMLDecodeError:
         value = literal
-    return _set(raw, path, value, dotted.strip())
+    changed: dict[str, Any] = _set(raw, path, value, dotted.strip())
+    return changed
 
 
 def _set(node: Any, path: list[str], value: Any, where: str) -> Any:

@@ -38,7 +38,9 @@ def export_adapters(
     for source, target in pairs:
         load_peft(source)
         if target.exists() and not overwrite:
-            raise InputError("already exists", where=str(target), mend="choose another directory, or --overwrite")
+            raise InputError(
+                "already exists", where=str(target), mend="choose another directory, or --overwrite"
+            )
     for source, target in pairs:
         shutil.copytree(source, target, dirs_exist_ok=True)
     return [target for _, target in pairs]

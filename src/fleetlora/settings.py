@@ -25,5 +25,5 @@ def quantity(default: Any, unit: str, description: str, source: str = "", **limi
         source: Standard, paper or measurement the default was taken from.
         **limits: Bounds as pydantic takes them (``gt``, ``ge``, ``lt``, ``le``).
     """
-    extra = {"unit": unit, "source": source}
+    extra: dict[str, Any] = {"unit": unit, "source": source}
     return Field(default, description=description, json_schema_extra=extra, **limits)

@@ -34,7 +34,7 @@ class CountingLearner:
         self.syncs = [0] * n_tasks
 
     def costs(self, task: int) -> UpdateCosts:
-        return UpdateCosts(self.ranks, 20_000 * self.ranks, 20_000 * self.ranks, 1e10 + 1e8 * self.ranks)
+        return UpdateCosts(self.ranks, 20_000 * self.ranks, 20_000 * self.ranks, 4e10 + 1e9 * self.ranks)
 
     def samples(self, task: int) -> np.ndarray:
         held = np.arange(self.n_vehicles) % 5 + 1

@@ -97,8 +97,7 @@ def test_every_joule_of_the_updates_is_in_the_ledger(street: World) -> None:
 def test_joules_are_seconds_times_watts(street: World) -> None:
     _, reports = simulate(street)
     columns = {
-        n: column(reports, "updates", n)
-        for n in ("vehicle", "download_s", "compute_s", "upload_s", "joules")
+        n: column(reports, "updates", n) for n in ("vehicle", "download_s", "compute_s", "upload_s", "joules")
     }
     watts = street.computers.take(columns["vehicle"])
     by_hand = (
@@ -184,7 +183,9 @@ def test_choices_do_not_depend_on_the_future(street: World) -> None:
     _, whole = simulate(street, count=1)
     horizon = replace(
         street,
-        contacts=replace(street.contacts, t_out_s=np.minimum(street.contacts.t_out_s, 1e-3 + street.contacts.t_in_s)),
+        contacts=replace(
+            street.contacts, t_out_s=np.minimum(street.contacts.t_out_s, 1e-3 + street.contacts.t_in_s)
+        ),
     )
     _, cut = simulate(horizon, count=1)
     for name in ("vehicle", "rank", "residence_predicted_s"):

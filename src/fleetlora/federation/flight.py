@@ -87,9 +87,9 @@ def fly(world: World, started: Started, here: Here, deadline_s: float) -> Flight
     work = Work(
         group=started.rsu,
         start_s=np.full(len(started), here.time_s),
-        down_bits=8.0 * started.bytes_down,
+        down_bits=8.0 * started.bytes_down.astype(np.float64),
         compute_s=started.compute_s,
-        up_bits=8.0 * started.bytes_up,
+        up_bits=8.0 * started.bytes_up.astype(np.float64),
         end_s=np.minimum(leaves_s, here.time_s + deadline_s),
     )
     course = run_airtime(work, world.capacity(started.vehicle, started.rsu, here.time_s, work.end_s))

@@ -149,9 +149,7 @@ class Simulation:
         started = self._plan(task, costs, outlook, ranks)
         return started.take(self.ledger.affordable(name, started.worst_j))
 
-    def _plan(
-        self, task: int, costs: UpdateCosts, outlook: Outlook, ranks: NDArray[np.int64]
-    ) -> Started:
+    def _plan(self, task: int, costs: UpdateCosts, outlook: Outlook, ranks: NDArray[np.int64]) -> Started:
         rows = np.flatnonzero(ranks)
         arm = np.searchsorted(costs.ranks, ranks[rows])
         plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps)
@@ -175,9 +173,7 @@ class Simulation:
         for task in range(len(self.tasks)):
             rows = np.flatnonzero((started.task == task) & flight.delivered)
             if len(rows):
-                jobs = Jobs(
-                    started.vehicle[rows], started.rsu[rows], started.rank[rows], started.steps[rows]
-                )
+                jobs = Jobs(started.vehicle[rows], started.rsu[rows], started.rank[rows], started.steps[rows])
                 learned.put(rows, self.learner.train(task, self.round, jobs))
         return learned
 
@@ -217,9 +213,7 @@ class Simulation:
                 self.ledger.charge(
                     self.round, flight.end_s, started.vehicle, started.rsu, names, phase, outcome, joules
                 )
-            self.ledger.charge(
-                self.round, flight.end_s, -1, started.rsu, names, "rsu", outcome, flight.rsu_j
-            )
+            self.ledger.charge(self.round, flight.end_s, -1, started.rsu, names, "rsu", outcome, flight.rsu_j)
         done = (self.round + 1) / self.rules.round.count
         for name, policy in zip(self.tasks, self.policies, strict=True):
             policy.settle(self.ledger.spent_j(name), self.ledger.budget_j(name) * done)

@@ -83,7 +83,9 @@ class LoraLearner:
         return ranks if self.training.train_adapter else np.zeros_like(ranks)
 
     def _init(self, task: int, rank: int) -> Adapter:
-        return self.rule.init(self.layouts[task], rank, stream_seed(self.seed, "adapter", self.tasks[task].name))
+        return self.rule.init(
+            self.layouts[task], rank, stream_seed(self.seed, "adapter", self.tasks[task].name)
+        )
 
     def _count_flops(self, task: int) -> NDArray[np.float64]:
         data = self.tasks[task]
@@ -144,7 +146,7 @@ class LoraLearner:
         return Learned(
             np.array([r.loss_before for r in results]),
             np.array([r.loss_after for r in results]),
-            np.array([r.accuracy_after for r in results]),
+            np.array([r.after.accuracy if r.after else np.nan for r in results]),
         )
 
     def _dispatch(self, task: int, jobs: Jobs) -> list[Adapter]:
@@ -195,4 +197,4 @@ class LoraLearner:
 
     def save(self, task: int, directory: Path) -> None:
         """Write the cloud's model of a task as PEFT files."""
-        save_peft(self._models[task].cloud, self.spec, directory, self.backbone.path)
+        save_peft(self._models[task].cloud, directory, self.backbone.path)

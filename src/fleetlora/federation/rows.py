@@ -99,9 +99,7 @@ def _task_row(task: int, story: Story) -> dict[str, Any]:
     }
 
 
-def _rounds(
-    round: int, ledger: Ledger, policies: Sequence[Policy], story: Story
-) -> dict[str, list[Any]]:
+def _rounds(round: int, ledger: Ledger, policies: Sequence[Policy], story: Story) -> dict[str, list[Any]]:
     rows = []
     for task, (name, policy) in enumerate(zip(ledger.tasks, policies, strict=True)):
         score = story.scores.get(task)

@@ -44,7 +44,8 @@ class BudgetSettings(Settings):
 
     total_j: float | None = quantity(None, "J", "joules of all tasks together", gt=0)
     shares: dict[str, float] = Field(
-        default_factory=dict, description="share of a task in the total; the others get equal parts of the rest"
+        default_factory=dict,
+        description="share of a task in the total; the others get equal parts of the rest",
     )
 
     @field_validator("shares")
@@ -67,7 +68,9 @@ class BudgetSettings(Settings):
 class EvaluationSettings(Settings):
     """When and on what the aggregated model is tested."""
 
-    every: int = quantity(2, "syncs", "the aggregated model is tested every so many syncs, and at the end", ge=1)
+    every: int = quantity(
+        2, "syncs", "the aggregated model is tested every so many syncs, and at the end", ge=1
+    )
     samples: int | None = quantity(
         1000, "1", "test samples of the tests along the way, a fixed seeded draw; the last one uses all", ge=1
     )

@@ -3,11 +3,11 @@
 from fleetlora.records.digest import digest_of
 from fleetlora.records.files import REPORT, replacing, write_text
 from fleetlora.records.ledger import Ledger
-from fleetlora.records.map_data import MapData, read_map, street_lines, write_map
+from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
 from fleetlora.records.measures import latency_s, outcome_counts
 from fleetlora.records.result import RunIdentity, build_result
 from fleetlora.records.run_reader import Run, open_run
-from fleetlora.records.run_writer import RunWriter
+from fleetlora.records.run_writer import RunWriter, check_run_directory
 from fleetlora.records.schemas import ARRIVED, OUTCOMES, PHASES, SCHEMA, TABLES, arrow_schema, arrow_table
 
 __all__ = [
@@ -25,7 +25,9 @@ __all__ = [
     "arrow_schema",
     "arrow_table",
     "build_result",
+    "check_run_directory",
     "digest_of",
+    "encode_map",
     "latency_s",
     "open_run",
     "outcome_counts",

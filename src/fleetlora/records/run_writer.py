@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from fleetlora.records.ledger import Ledger
 
-__all__ = ["RunWriter"]
+__all__ = ["RunWriter", "check_run_directory"]
 
 
 class RunWriter:
@@ -152,19 +152,7 @@ class RunWriter:
         self.flush()
 
     def _begin(self, config_toml: str, overwrite: bool) -> None:
-        there = run_files(self._directory)
-        if there and not _is_run(self._directory):
-            raise InputError(
-                f"holds {there[0].relative_to(self._directory)}, which a run would overwrite",
-                where=str(self._directory),
-                mend="choose another directory, or move that file away",
-            )
-        if there and not overwrite:
-            raise InputError(
-                "already holds a run",
-                where=str(self._directory),
-                mend="choose another directory, or overwrite it with --overwrite",
-            )
+        there = check_run_directory(self._directory, overwrite)
         _remove(self._directory, there)
         if self._directory.is_dir() and any(self._directory.iterdir()):
             self._first_files(self._directory, config_toml)
@@ -209,6 +197,34 @@ class RunWriter:
         if self._identity is not None:
             metadata[b"fleetlora.identity"] = json.dumps(asdict(self._identity)).encode()
         return whole.replace_schema_metadata(metadata)
+
+
+def check_run_directory(directory: str | Path, overwrite: bool = False) -> list[Path]:
+    """Return the files of a run that writing one to ``directory`` would replace.
+
+    Call it before long work, so that a run does not fail at its end for want of a place.
+
+    Raises:
+        InputError: The directory holds a run and ``overwrite`` is not set, or holds files of the same
+            names that are no run's.
+    """
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise InputError("is a file", where=str(directory), mend="choose a directory")
+    there = run_files(directory)
+    if there and not _is_run(directory):
+        raise InputError(
+            f"holds {there[0].relative_to(directory)}, which a run would overwrite",
+            where=str(directory),
+            mend="choose another directory, or move that file away",
+        )
+    if there and not overwrite:
+        raise InputError(
+            "already holds a run",
+            where=str(directory),
+            mend="choose another directory, or overwrite it with --overwrite",
+        )
+    return there
 
 
 def _is_run(directory: Path) -> bool:

@@ -1,0 +1,146 @@
+"""Experiments: presets, layers, round trips, and every wrong key or value that a person may write."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetlora.config import load_experiment, load_traces, preset_names, to_toml
+from fleetlora.errors import ConfigError, InputError
+
+BASE: dict[str, Any] = {
+    "traces": {"source": "warsaw"},
+    "sites": {"placement": "corridor", "count": 4},
+    "tasks": [{"name": "news", "source": "20newsgroups"}, {"name": "wire", "source": "reuters52"}],
+}
+
+
+@pytest.mark.parametrize("name", [n for n in preset_names() if n not in ("sf", "tdrive")])
+def test_every_preset_is_valid_and_survives_the_round_trip(name: str) -> None:
+    experiment = load_experiment(name)
+    assert experiment.name == name
+    again = load_experiment(tomllib.loads(to_toml(experiment)))
+    assert again == experiment
+
+
+@pytest.mark.parametrize("name", ["sf", "tdrive"])
+def test_presets_of_data_the_user_brings_ask_for_its_path(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"traces\.path: missing"):
+        load_experiment(name)
+    assert load_experiment(name, overrides=["traces.path=somewhere"]).name == name
+
+
+def test_layers_lie_in_order_preset_file_method_override(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "warsaw"\nname = "mine"\n[round]\ncount = 3\ndeadline_s = 11.0\n')
+    experiment = load_experiment(file, method="fixed", seed=9, overrides=["round.count=4", "policy.rank=8"])
+    assert (experiment.name, experiment.seed, experiment.method) == ("mine", 9, "fixed")
+    assert (experiment.round.count, experiment.round.deadline_s) == (4, 11.0)
+    assert experiment.policy.component == "fixed"
+    assert experiment.policy.options.rank == 8
+    assert len(experiment.tasks) == 2, "what the file leaves out comes from the preset"
+
+
+def test_a_method_replaces_the_options_of_another_policy() -> None:
+    raw = {**BASE, "policy": {"name": "fixed", "rank": 8}}
+    assert load_experiment(raw, method="random").policy.component == "random"
+
+
+def test_naming_another_source_drops_the_options_of_the_first() -> None:
+    experiment = load_experiment("warsaw", overrides=["sites={placement = 'grid', count = 9}"])
+    assert experiment.sites.component == "grid"
+    assert experiment.sites.options.count == 9
+
+
+def test_a_task_can_be_overridden_by_name_or_number() -> None:
+    for key in ("tasks.wire.encoding.max_tokens", "tasks.1.encoding.max_tokens"):
+        assert load_experiment(BASE, overrides=[f"{key}=16"]).tasks[1].encoding.max_tokens == 16
+
+
+def test_budgets_split_the_total() -> None:
+    assert load_experiment(BASE).budgets_j() == {"news": math.inf, "wire": math.inf}
+    half = load_experiment(BASE, overrides=["budget.total_j=100"]).budgets_j()
+    assert half == {"news": 50.0, "wire": 50.0}
+    uneven = load_experiment(BASE, overrides=["budget.total_j=100", "budget.shares.wire=0.8"]).budgets_j()
+    assert uneven == pytest.approx({"news": 20.0, "wire": 80.0})
+
+
+@pytest.mark.parametrize(
+    ("override", "where", "mend"),
+    [
+        ("round.deadlin_s=3", "round.deadlin_s", "did you mean 'deadline_s'"),
+        ("ruond.deadline_s=3", "ruond", "did you mean 'round'"),
+        ("traces.sourze=3", "traces.sourze", "did you mean 'source'"),
+        ("traces.source=warsav", "traces.source", "did you mean 'warsaw'"),
+        ("traces.cleaning.gap=3", "traces.cleaning.gap", "gap_s"),
+        ("sites.placement=coridor", "sites.placement", "did you mean 'corridor'"),
+        ("sites.cuont=3", "sites.cuont", "did you mean 'count'"),
+        ("policy.name=fixt", "policy.name", "did you mean 'fixed'"),
+        ("method=randon", "method", "did you mean 'random'"),
+        ("radio.model=umy", "radio.model", "did you mean 'umi'"),
+        ("tasks.0.source=20newsgroup", "tasks.source", "did you mean '20newsgroups'"),
+        ("tasks.nwes.encoding.max_tokens=3", "tasks.nwes", "did you mean 'news'"),
+        ("budget.total_j=-5", "budget.total_j", "greater than 0, got -5"),
+        ("budget.shares.wier=0.5", "budget.shares.wier", "did you mean 'wire'"),
+        ("round.count='many'", "round.count", "got 'many'"),
+        ("round.deadline_s=nan", "round.deadline_s", "finite"),
+        ("lora.ranks=[8, 4]", "lora.ranks", "ascending"),
+        ("lora.ranks=[0, 4]", "lora.ranks", "positive"),
+        ("seed=-1", "seed", "greater than or equal to 0"),
+        ("tasks.1.name='news'", "tasks.news", "two tasks"),
+        ("tasks.1.name='../up'", "name", "pattern"),
+        ("round.deadline_s", "--set", "key=value"),
+        ("seed.deep=3", "seed.deep", "stands below a plain value"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_the_mend(override: str, where: str, mend: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(BASE, overrides=[override])
+    message = str(caught.value)
+    assert where in message
+    assert mend in message
+
+
+def test_an_unknown_preset_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'warsaw'"):
+        load_experiment("warsau")
+
+
+def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text('name = "x"\n[round\n')
+    with pytest.raises(ConfigError, match=r"bad\.toml: not TOML.*line 2"):
+        load_experiment(file)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00rubbish", b"\x00\x01\x02"])
+def test_a_binary_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.toml"):
+        load_experiment(file)
+
+
+def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "warsaw"\n[round]\ncuont = 3\n')
+    with pytest.raises(ConfigError, match=r"mine\.toml: round\.cuont: unknown key.*\n.*'count'"):
+        load_experiment(file)
+
+
+def test_extending_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ConfigError, match="extends: no preset 'warsav'"):
+        load_experiment({**BASE, "extends": "warsav"})
+
+
+def test_a_data_file_tells_its_own_trace_source(tmp_path: Path) -> None:
+    file = tmp_path / "cabs.csv.gz"
+    file.write_bytes(b"")
+    section = load_traces(file, overrides=["cleaning.gap_s=60"])
+    assert (section.component, section.cleaning.gap_s) == ("table", 60)
+    with pytest.raises(ConfigError, match=r"traces\.source: missing\n.*choose one of.*cabspotting"):
+        load_traces(tmp_path)
