@@ -123,6 +123,16 @@ class LoraSection(LoraSpec):
         return ranks
 
 
+_SECTIONS: tuple[type[ComponentSection], ...] = (
+    TraceSection,
+    SiteSection,
+    RadioSection,
+    PolicySection,
+    AggregationSection,
+    DepartureSection,
+)
+
+
 class BackboneSection(Settings):
     """The frozen pretrained model."""
 
@@ -233,6 +243,9 @@ def load_experiment(
         raw = _merge(_extended(source), source)
     else:
         file, raw = _read(source)
+    overrides = list(overrides)
+    chosen = [text.partition("=")[2].strip(" '\"") for text in overrides if text.startswith("method=")]
+    method = chosen[-1] if chosen else method
     named = method or raw.get("method", "fixed")
     layer = METHODS.get(str(named), where="method")
     raw = _merge(raw, layer) if method else _merge(layer, raw)
@@ -340,17 +353,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    key = {
-        kind.section: kind.key
-        for kind in (
-            TraceSection,
-            SiteSection,
-            RadioSection,
-            PolicySection,
-            AggregationSection,
-            DepartureSection,
-        )
-    }.get(section)
+    key = next((kind.key for kind in _SECTIONS if kind.section == section), None)
     return key is not None and key in above and below.get(key) != above[key]
 
 

@@ -63,7 +63,7 @@ DEPARTURE_RULES: Registry[type[DepartureRule]] = Registry("departure rule")
 
 @DEPARTURE_RULES.register("drop")
 class Drop(Settings):
-    """Everyone starts and takes every step; an update is lost when its vehicle leaves before the upload ends."""
+    """Everyone takes every step; an update is lost when its vehicle leaves before the upload ends."""
 
     def plan(self, prospect: Prospect) -> Plan:
         """Return the full update for every vehicle."""

@@ -45,7 +45,7 @@ class BudgetSettings(Settings):
     total_j: float | None = quantity(None, "J", "joules of all tasks together", gt=0)
     shares: dict[str, float] = Field(
         default_factory=dict,
-        description="share of a task in the total; the others get equal parts of the rest",
+        description="a task's share in the total; the others divide the rest equally",
     )
 
     @field_validator("shares")
@@ -68,11 +68,9 @@ class BudgetSettings(Settings):
 class EvaluationSettings(Settings):
     """When and on what the aggregated model is tested."""
 
-    every: int = quantity(
-        2, "syncs", "the aggregated model is tested every so many syncs, and at the end", ge=1
-    )
+    every: int = quantity(2, "syncs", "the aggregated model is tested every so many syncs", ge=1)
     samples: int | None = quantity(
-        1000, "1", "test samples of the tests along the way, a fixed seeded draw; the last one uses all", ge=1
+        1000, "1", "test samples of these tests, a fixed seeded draw; the last one uses all", ge=1
     )
     head_only: bool = Field(
         True, description="also run the same rounds training the heads alone, for comparison"

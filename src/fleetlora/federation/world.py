@@ -1,4 +1,4 @@
-"""The world a run takes place in: tracks, RSUs, contacts, radio and devices, all fixed before the first round."""
+"""The world a run takes place in: tracks, RSUs, contacts, radio, devices; fixed before the first round."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 class Here:
     """All vehicles at one moment; each column (V,), positions and velocities NaN where a vehicle is absent.
 
-    ``leaves_s`` is the end of the present contact, taken from the track: outcomes may use it, choices must not.
+    ``leaves_s`` is the end of the present contact, from the track: outcomes may use it, choices must not.
     """
 
     time_s: float
