@@ -23,8 +23,8 @@ RECORD = "run.json"
 _LOG = logging.getLogger(__name__)
 _SHOWN = 5
 _MIN_REPORTS = 100
-#: The interpreter's arguments; -P keeps what lies in the working directory from being imported.
-_WORKER = ("-P", "-m", "fleetlora.traces.sumo_worker")
+#: The interpreter's arguments; -P keeps our other modules' names out of the worker's way.
+_WORKER = ("-P", str(Path(__file__).with_name("sumo_worker.py")))
 #: Warnings about our own way of running it, not about the scenario.
 _OURS = ("Column based formats are still experimental",)
 #: What libsumo raises when it has printed the reason instead.

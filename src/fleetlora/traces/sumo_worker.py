@@ -3,7 +3,7 @@
 Why its own process: libsumo holds one simulation per process, crashes the process on some damaged networks,
 writes straight to the terminal, and on import points the environment's PROJ data at its own copy.
 
-``python -m fleetlora.traces.sumo_worker`` reads one JSON job from standard input,
+It is run as a script, which spares it every other import. It reads one JSON job from standard input,
 ``{"arguments": [...], "end_s": 60.0 | null, "every_s": 10.0}``, and writes JSON lines to standard output:
 ``{"at": 12.0}`` on the way, then ``{"done": "SUMO 1.28.0", "at": 60.0}`` or ``{"error": "..."}``. What SUMO
 prints goes to standard error.
