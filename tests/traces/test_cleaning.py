@@ -250,3 +250,13 @@ def test_lenient_cleaning_keeps_every_distinct_fix(fixes: RawFixes) -> None:
         assert len({v for v, _ in places}) == len(lonely)
         return
     assert tracks.n_fixes == sum(1 for v, _ in places if v not in lonely)
+
+
+@pytest.mark.slow
+def test_millions_of_fixes_with_long_names_are_cleaned() -> None:
+    n = 3_000_000
+    fixes = RawFixes(
+        np.full(n, "taxi 20000589"), np.arange(n) * 1.0, np.zeros(n), np.zeros(n), "local", "made"
+    )
+    tracks, account = clean(fixes)
+    assert (tracks.n_fixes, account.parked_share) == (n, 1.0)

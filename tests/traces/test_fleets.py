@@ -28,7 +28,7 @@ def porto(tmp_path: Path, *trips: str) -> Porto:
 
 
 def test_every_source_is_registered_by_name() -> None:
-    known = {"warsaw", "cabspotting", "tdrive", "porto", "table", "tracks"}
+    known = {"warsaw", "cabspotting", "tdrive", "porto", "table", "tracks", "sumo", "sumo-fcd"}
     assert known <= set(TRACE_SOURCES.names())
     with pytest.raises(ConfigError, match="did you mean 'tdrive'"):
         TRACE_SOURCES.get("t-drive")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleetlora.traces.parked import parked_legs
 
@@ -38,3 +40,29 @@ def test_dense_fixes_are_no_hindrance() -> None:
     t = np.arange(0.0, 3600.0, 1.0)
     x = np.where(t < 1800, 0.0, (t - 1800) * 10.0)
     assert parked(t.tolist(), x.tolist())[-1] in range(1799, 1806)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.1, 10.0, 100.0, 150.0]), st.sampled_from([-60.0, -20.0, 0.0, 20.0, 50.0])
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.lists(st.integers(1, 29), max_size=3),
+)
+def test_stays_are_those_found_fix_by_fix(steps: list[tuple[float, float]], breaks: list[int]) -> None:
+    n = len(steps)
+    t, x = (np.cumsum(column).tolist() for column in zip(*steps, strict=True))
+    cuts = tuple(sorted({b for b in breaks if b < n}))
+    expected: set[int] = set()
+    for first in range(n):
+        piece_end = min([b for b in cuts if b > first], default=n)
+        for ahead in range(first + 1, piece_end):
+            if abs(x[ahead] - x[first]) > 50.0:
+                break
+            if t[ahead] - t[first] >= 300.0:
+                expected |= set(range(first, ahead))
+                break
+    assert parked(t, x, cuts) == sorted(expected)

@@ -13,6 +13,8 @@ from fleetlora.traces.motion import Legs, State
 from fleetlora.traces.porto import Porto
 from fleetlora.traces.saved import SavedTracks
 from fleetlora.traces.sources import TRACE_SOURCES, TraceSource
+from fleetlora.traces.sumo_fcd import SumoFcd
+from fleetlora.traces.sumo_scenario import SumoScenario
 from fleetlora.traces.table import Table
 from fleetlora.traces.tdrive import TDrive
 from fleetlora.traces.tracks import Tracks
@@ -29,6 +31,8 @@ __all__ = [
     "ReadyTracks",
     "SavedTracks",
     "State",
+    "SumoFcd",
+    "SumoScenario",
     "TDrive",
     "Table",
     "TraceSource",

@@ -28,9 +28,14 @@ Bools = NDArray[np.bool_]
 def too_fast(vehicle: Ints, t_s: Floats, x_m: Floats, y_m: Floats, max_speed_mps: float) -> Bools:
     """Return (n,) whether each fix is of the same vehicle as the one before and out of its reach."""
     fast = np.zeros(len(vehicle), dtype=bool)
-    distance = np.hypot(np.diff(x_m), np.diff(y_m))
-    fast[1:] = (vehicle[1:] == vehicle[:-1]) & (distance > max_speed_mps * np.diff(t_s))
+    near = _in_reach(np.diff(x_m), np.diff(y_m), np.diff(t_s), max_speed_mps)
+    fast[1:] = (vehicle[1:] == vehicle[:-1]) & ~near
     return fast
+
+
+def _in_reach(dx: Floats, dy: Floats, dt: Floats, max_speed_mps: float) -> Bools:
+    """Return whether (dx, dy) metres can be driven in ``dt`` seconds."""
+    return np.asarray(dx * dx + dy * dy <= (max_speed_mps * dt) ** 2)
 
 
 def reachable(
@@ -96,8 +101,8 @@ def _longest_chains(
         live = int(np.searchsorted(-length, -step, side="left"))
         here = start[:live] + step
         back = here[:, None] - lookback[: max(step, 1)]
-        reach = max_speed_mps * (t[here, None] - t[back])
-        near = np.hypot(x[here, None] - x[back], y[here, None] - y[back]) <= reach
+        dx, dy, dt = (column[here, None] - column[back] for column in (x, y, t))
+        near = _in_reach(dx, dy, dt, max_speed_mps)
         scores = np.where(near, score[back], -1) if step else np.full((live, 1), -1)
         nearest = np.argmax(scores, axis=1)  # of equals, the latest
         driven = scores[np.arange(live), nearest]
