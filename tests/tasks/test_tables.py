@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fleetlora.errors import InputError
-from fleetlora.tasks.tables import read_table
+from fleetlora.tasks.columns import split_of
+from fleetlora.tasks.tables import TABLE_SUFFIXES, read_table
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -154,3 +159,42 @@ def test_declared_class_names_are_read_from_the_file(tmp_path: Path) -> None:
     odd = table.replace_schema_metadata({"huggingface": b"[1]"})
     pq.write_table(odd, tmp_path / "b.parquet")
     assert read_table(tmp_path / "b.parquet", ["label"]).class_names == {}
+
+
+@settings(derandomize=True)
+@given(st.sampled_from(TABLE_SUFFIXES), st.binary(max_size=300), st.integers(0, 400), st.integers(0, 99))
+def test_whatever_the_bytes_the_answer_is_a_table_or_an_error_for_a_person(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, rubbish: bytes, at: int, seed: int
+) -> None:
+    good = pa.table({"text": ["a", 'b"', None], "label": ["x", "y", "z"]})
+    folder = tmp_path_factory.mktemp("fuzz")
+    stream = io.BytesIO()
+    if suffix == ".parquet":
+        pq.write_table(good, stream)
+    elif suffix == ".arrow":
+        with pa.ipc.new_stream(stream, good.schema) as writer:
+            writer.write_table(good)
+    elif suffix in (".json", ".jsonl", ".ndjson"):
+        lines = map(json.dumps, good.to_pylist())
+        stream.write(("[" + ",\n".join(lines) + "]" if suffix == ".json" else "\n".join(lines)).encode())
+    else:
+        stream.write(b'text,label\n"a\nb",x\n'.replace(b",", b"\t" if suffix == ".tsv" else b","))
+    data = stream.getvalue()
+    at = at % (len(data) + 1)
+    path = write(folder, f"a{suffix}", data[:at] + rubbish + data[at + seed % 3 * len(rubbish) :])
+    with contextlib.suppress(InputError):
+        table = read_table(path, ["text", "label"])
+        assert all(isinstance(table.where(row), str) for row in range(len(table)))
+        with contextlib.suppress(InputError):
+            split_of(table, label="label", text="text")
+
+
+def test_a_csv_header_longer_than_any_header_is_refused(tmp_path: Path) -> None:
+    assert "column names" in str(error_of(write(tmp_path, "a.csv", "x" * 300_000)).mend)
+
+
+def test_a_text_longer_than_the_csv_modules_limit_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", f"text,label\n{'long ' * 60_000},a\n,b\n")
+    table = read_table(path, ["text", "label"])
+    assert len(table.columns["text"][0]) == 300_000
+    assert table.where(1) in (f"{path}:3", f"{path}: record 2")

@@ -117,7 +117,11 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Table:
 
     separator = _SEPARATORS[path.suffix.lower()]
     text = read_text(path)
-    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    try:
+        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error as error:
+        where, mend = f"{path}:1", "begin the file with a line of column names"
+        raise InputError(f"not a CSV file: {error}", where=where, mend=mend) from error
     _require(path, columns, header)
     try:
         read = arrow_csv.read_csv(
@@ -229,7 +233,7 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
         with parquet.ParquetFile(path) as file:
             _require(path, columns, file.schema_arrow.names)
             return from_arrow(path, file.read(columns=list(columns)), columns)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _not_arrow(path, "Parquet", error) from error
 
 
@@ -244,7 +248,7 @@ def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
                 file.seek(0)
                 read = pa.ipc.open_file(file).read_all()
             return from_arrow(path, read, columns)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _not_arrow(path, "Arrow", error) from error
 
 
@@ -258,6 +262,8 @@ def _not_arrow(path: Path, kind: str, error: Exception) -> InputError:
 def from_arrow(path: Path, read: Any, columns: Sequence[str]) -> Table:
     """Return ``columns`` of a ``pyarrow.Table`` that was read from ``path``."""
     _require(path, columns, read.column_names)
+    read = read.select(list(dict.fromkeys(columns)))
+    read.validate(full=True)  # damaged offsets would otherwise be followed into foreign memory
     names = _declared_classes(read.schema.metadata or {})
     return Table(path, {name: read[name].to_pylist() for name in columns}, lambda _row: None, names)
 

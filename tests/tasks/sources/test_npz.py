@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,26 @@ def test_a_single_array_an_absent_file_and_a_damaged_one_are_refused(tmp_path: P
     (tmp_path / "bad.npz").write_bytes(data)
     with pytest.raises(InputError, match="damaged"):
         Npz(path=str(tmp_path / "bad.npz")).load()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_whatever_byte_is_damaged_the_error_is_for_a_person(tmp_path: Path, save: Any) -> None:
+    save(tmp_path / "good.npz", **GOOD)
+    good = (tmp_path / "good.npz").read_bytes()
+    dice = np.random.default_rng(0)
+    path = tmp_path / "bad.npz"
+    for _ in range(300):
+        data = bytearray(good)
+        for at in dice.integers(0, len(data), 4):
+            data[at] ^= int(dice.integers(1, 256))
+        path.write_bytes(data)
+        with contextlib.suppress(InputError):
+            Npz(path=str(path)).load()
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", **{name: array for name, array in GOOD.items() if name != "y_test"})
+    with zipfile.ZipFile(tmp_path / "data.npz", "a") as archive:
+        archive.writestr("y_test", "0 1")
+    with pytest.raises(InputError, match="is no array"):
+        Npz(path=str(tmp_path / "data.npz")).load()

@@ -5,7 +5,6 @@ Archives are opened with pickle refused: an array of Python objects can run code
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +86,7 @@ def _opened(path: Path) -> Iterator[_Archive]:
     with stream:
         try:
             found = np.load(stream, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # zip and NumPy each raise errors of their own for what they cannot read
             raise InputError("not a .npz archive", where=str(path), mend=mend) from error
         if not isinstance(found, np.lib.npyio.NpzFile):
             raise InputError("a single array", where=str(path), mend=mend)
@@ -109,14 +108,16 @@ class _Archive:
             raise InputError(f"no array {name!r}", where=str(self.path), mend=suggest(name, self.names))
         try:
             array: Array = self.file[name]
-        except ValueError as error:
-            raise InputError(
-                "holds Python objects, which only pickle can read and which is refused",
-                where=where,
-                mend="store plain numbers: uint8 images, integer or string labels",
-            ) from error
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except Exception as error:  # zip, deflate and NumPy each raise errors of their own for damage
+            if "allow_pickle" in str(error):
+                raise InputError(
+                    "holds Python objects, which only pickle can read and which is refused",
+                    where=where,
+                    mend="store plain numbers: uint8 images, integer or string labels",
+                ) from error
             raise InputError("is damaged", where=where, mend="write or download the file again") from error
+        if not isinstance(array, np.ndarray):
+            raise InputError("is no array", where=where, mend="write it with numpy.savez_compressed")
         if rows is not None and array.shape != (rows,):
             raise InputError(
                 f"has shape {array.shape}, not ({rows},)", where=where, mend="one value per image"
