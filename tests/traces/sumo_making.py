@@ -32,7 +32,7 @@ CONFIG = """<configuration>
 </configuration>
 """
 DETECTORS = """<additional>
-  <e1Detector id="d0" lane="A0B0_0" pos="20" period="10" file="detector.xml"/>
+  <e1Detector id="d0" lane="A0B0_1" pos="20" period="10" file="detector.xml"/>
 </additional>
 """
 

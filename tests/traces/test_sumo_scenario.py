@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fleetlora.assets import resolve
 from fleetlora.errors import InputError, MissingDependencyError
 from fleetlora.traces import TRACE_SOURCES, RawFixes, TraceSource, sumo_run, sumo_scenario
-from fleetlora.traces.sumo_inputs import read_scenario
+from fleetlora.traces.sumo_inputs import read_scenario, silenced
 from fleetlora.traces.sumo_net import junctions
 from fleetlora.traces.sumo_run import Run, simulate
 from fleetlora.traces.sumo_scenario import SumoScenario
@@ -237,7 +237,7 @@ def test_two_ends_are_refused() -> None:
         ("cars.rou.xml", 'to="B1B2"', 'to="Z9"', "Z9"),
         ("grid.net.xml", "</net>", "", r"grid\.net\.xml:\d+: damaged XML"),
         ("grid.net.xml", "<location", "<place", "has no <location>"),
-        ("detectors.add.xml", "A0B0_0", "Z9_0", "Z9_0"),
+        ("detectors.add.xml", "A0B0_1", "Z9_0", "Z9_0"),
     ],
 )
 def test_a_broken_scenario_is_an_error_that_names_the_fault(
@@ -350,3 +350,25 @@ def test_bologna_with_detectors_and_buses_runs_and_stays_clean() -> None:
     raw = read(BOLOGNA / "run.sumocfg", duration_s=120, period_s=2)
     assert len(set(raw.vehicle)) > 200
     assert {path.name for path in BOLOGNA.iterdir()} == before
+
+
+def test_a_silenced_copy_still_finds_what_its_elements_read(world: Path, tmp_path: Path) -> None:
+    folder = world.parent
+    (folder / "signs.xml").write_text('<variableSpeedSign><step time="0" speed="5"/></variableSpeedSign>')
+    sign = '<variableSpeedSign id="s" lanes="A0B0_1" file="signs.xml"/>'
+    (folder / "detectors.add.xml").write_text(DETECTORS.replace("</additional>", f"{sign}</additional>"))
+    scenario = read_scenario(world)
+    assert folder / "signs.xml" in scenario.inputs
+    [copy] = silenced(scenario, tmp_path)
+    assert copy.parent == tmp_path
+    assert 'file="NUL"' in copy.read_text()
+    assert f'file="{folder / "signs.xml"}"' in copy.read_text()
+    slow = read(world)
+    (folder / "signs.xml").write_text('<variableSpeedSign><step time="0" speed="14"/></variableSpeedSign>')
+    assert len(read(world)) < len(slow)
+
+
+def test_a_cut_off_additional_file_is_named(world: Path) -> None:
+    (world.parent / "detectors.add.xml").write_text(DETECTORS[:40])
+    with pytest.raises(InputError, match=r"detectors\.add\.xml:\d+: damaged XML"):
+        read(world)
