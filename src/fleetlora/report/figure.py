@@ -1,0 +1,95 @@
+"""A figure as data: what it shows, not how it is drawn.
+
+Two renderers draw it: plotly for the page, matplotlib for print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fleetlora.report.palette import Colour
+
+__all__ = ["Axis", "Figure", "Series"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis.
+
+    Attributes:
+        title: What it shows.
+        unit: Unit of its numbers, empty for pure numbers; ``%`` for shares, whose values are then 0 to 100.
+        from_zero: It begins at zero.
+        whole: Its numbers are whole numbers.
+        categories: Words instead of numbers, one per position 0, 1, 2 ...
+    """
+
+    title: str
+    unit: str = ""
+    from_zero: bool = False
+    whole: bool = False
+    categories: tuple[str, ...] | None = None
+
+    @property
+    def label(self) -> str:
+        """Title with its unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or one layer of bars.
+
+    Attributes:
+        name: Its name in the legend.
+        x: (n,) positions.
+        y: (n,) values.
+        colour: Its colour.
+        mark: ``line``; ``steps`` holds each value until the next; ``bar`` is stacked on the bars before it.
+        dashed: Drawn dashed, as a reference.
+        marker: Index into the markers, ``None`` for a bare line.
+        in_legend: It has an entry of its own in the legend.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    colour: Colour
+    mark: Literal["line", "steps", "bar"] = "line"
+    dashed: bool = False
+    marker: int | None = None
+    in_legend: bool = True
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: Name of its files and its place on the page: letters, digits and dashes.
+        title: What it answers, in a few words.
+        group: Heading it stands under on the page.
+        caption: How to read it, for someone who does not know the field.
+        x: Horizontal axis.
+        y: Vertical axis.
+        series: What is drawn, bars from the bottom up.
+        empty: What to say when nothing is to be drawn.
+    """
+
+    name: str
+    title: str
+    group: str
+    caption: str
+    x: Axis
+    y: Axis
+    series: Sequence[Series]
+    empty: str = "The run recorded nothing to show here."
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no series has a value to draw; references alone are nothing."""
+        return not any(np.isfinite(s.y).any() for s in self.series if not s.dashed)
