@@ -167,7 +167,7 @@ def test_the_poles_are_out_of_reach() -> None:
             "unit and format of the times",
         ),
         ([("a", 1e4 * i, 0, 0) for i in range(4)], "local", "4 alone between", "cleaning.gap_s"),
-        ([("a", 0, 0, 0)], "local", "1 alone between", "cleaning.gap_s"),
+        ([("a", 0, 0, 0)], "local", "1 vehicle has fewer", "a track needs two fixes"),
         ([("a", 0, 0, 0), ("a", 1, 0, 0)], "local", "fewer than 3", "cleaning.min_fixes"),
     ],
 )

@@ -37,7 +37,7 @@ def test_facts_are_those_of_a_calculation_by_hand() -> None:
     facts = info(street())
     assert (facts["vehicles"], facts["fixes"], facts["pieces"]) == (2, 8, 2)
     assert facts["duration_s"] == 400.0
-    assert facts["vehicle_hours"] == pytest.approx(500 / 3600)
+    assert facts["vehicle_hours"] == 0.139
     assert facts["distance_km"] == pytest.approx(1.5)
     assert facts["fix_interval_s"] == 50.0
     assert facts["parked_share"] == pytest.approx(300 / 500)

@@ -185,24 +185,24 @@ def _order(columns: _Columns) -> Ints:
 
 def _drop_undrivable(columns: _Columns, cleaning: Cleaning, dropped: dict[str, int]) -> _Columns:
     """Drop fixes out of reach, fixes alone between two breaks, and vehicles with too few fixes."""
-    fast = alone = 0
+    fast = alone = few = 0
     while True:
+        scarce = np.bincount(columns.code, minlength=1)[columns.code] < cleaning.min_fixes
+        columns = columns.take(~scarce)
         keep = reachable(
             columns.code, columns.t, columns.x, columns.y, cleaning.max_speed_mps, cleaning.jump_fixes
         )
         columns = columns.take(keep)
-        late, jump, border = columns.breaks(cleaning)
-        starts = ~columns.same() | late | jump | border
+        starts = ~columns.same() | np.logical_or.reduce(columns.breaks(cleaning))
         lonely = starts & np.append(starts[1:], True)[: len(starts)]
         columns = columns.take(~lonely)
-        fast, alone = fast + int((~keep).sum()), alone + int(lonely.sum())
+        few, fast, alone = few + int(scarce.sum()), fast + int((~keep).sum()), alone + int(lonely.sum())
         if keep.all() and not lonely.any():
             break
-    few = np.bincount(columns.code)[columns.code] < cleaning.min_fixes if len(columns.code) else keep
     dropped[f"faster than {cleaning.max_speed_mps:g} m/s"] = fast
     dropped["alone between two gaps"] = alone
-    dropped[f"vehicle has fewer than {cleaning.min_fixes} fixes"] = int(few.sum())
-    return columns.take(~few)
+    dropped[f"vehicle has fewer than {cleaning.min_fixes} fixes"] = few
+    return columns
 
 
 def _refuse_nothing(left: int, account: Account, cleaning: Cleaning) -> None:

@@ -38,11 +38,11 @@ def info(tracks: Tracks) -> dict[str, Any]:
         "pieces": int(tracks.new_piece.sum()),
         "start": datetime.fromtimestamp(tracks.epoch_s, UTC).isoformat(" ", "seconds"),
         "duration_s": tracks.duration_s,
-        "vehicle_hours": float(lasts.sum() / 3600.0),
-        "distance_km": float((speed * lasts).sum() / 1000.0),
+        "vehicle_hours": round(float(lasts.sum() / 3600.0), 3),
+        "distance_km": round(float((speed * lasts).sum() / 1000.0), 3),
         "fix_interval_s": float(np.median(lasts)) if len(legs) else 0.0,
         "speed_mps": _speeds(speed[moving], lasts[moving]),
-        "parked_share": parked_share(tracks),
+        "parked_share": round(parked_share(tracks), 4),
         "crs": tracks.crs,
         "box_m": _box(tracks.x_m, tracks.y_m),
         "box_degrees": None
@@ -77,7 +77,7 @@ def _speeds(speed: Floats, weight: Floats) -> dict[str, float]:
     reached = np.cumsum(weight[order])
     at = np.searchsorted(reached, np.asarray(_QUANTILES) * reached[-1])
     at = np.minimum(at, len(speed) - 1)
-    return {f"p{100 * q:.0f}": float(v) for q, v in zip(_QUANTILES, speed[order][at], strict=True)}
+    return {f"p{100 * q:.0f}": round(float(v), 2) for q, v in zip(_QUANTILES, speed[order][at], strict=True)}
 
 
 def _box(x: Floats, y: Floats, digits: int = 0) -> list[float]:
