@@ -94,7 +94,7 @@ def test_budgets_split_the_total() -> None:
         ("tasks.1.name='news'", "tasks.news", "two tasks"),
         ("tasks.1.name='../up'", "name", "pattern"),
         ("round.deadline_s", "--set", "key=value"),
-        ("seed.deep=3", "seed.deep", "stands below a plain value"),
+        ("traces.source.deep=3", "traces.source.deep", "stands below a plain value"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_the_mend(override: str, where: str, mend: str) -> None:

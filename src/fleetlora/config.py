@@ -213,8 +213,13 @@ def _without_none(value: Any) -> Any:
 
 def preset_names() -> list[str]:
     """Return the names of the presets that ship with fleetlora."""
+    return sorted(name for name in _shipped() if not name.startswith("_"))
+
+
+def _shipped() -> set[str]:
+    """Return the presets and, with a leading underscore, what they share."""
     folder = resources.files("fleetlora.presets")
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")}
 
 
 def load_experiment(
@@ -306,7 +311,7 @@ def load_traces(source: str | Path, *, overrides: Iterable[str] = ()) -> TraceSe
 def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
     """Return the file's name, None for a preset, and its values over those it extends."""
     name = str(source)
-    if name in preset_names():
+    if name in _shipped():
         text = resources.files("fleetlora.presets").joinpath(f"{name}.toml").read_text("utf-8")
         raw = _parse(text, f"preset {name}")
         return None, _merge(_extended(raw), raw)
@@ -335,7 +340,7 @@ def _extended(raw: Mapping[str, Any]) -> dict[str, Any]:
     parent = raw.get("extends")
     if parent is None:
         return {}
-    if parent not in preset_names():
+    if parent not in _shipped():
         raise ConfigError(f"no preset {parent!r}", where="extends", mend=suggest(str(parent), preset_names()))
     return _read(str(parent))[1]
 

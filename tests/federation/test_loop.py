@@ -177,7 +177,7 @@ def test_equal_seeds_play_equal_rounds_and_others_do_not(street: World) -> None:
 
 
 def test_choices_do_not_depend_on_the_future(street: World) -> None:
-    """Cut the tracks right after the first round begins: what is known then is the same, so are the choices."""
+    """Cut contacts short right after the first round begins: what is known then is the same."""
     from dataclasses import replace
 
     _, whole = simulate(street, count=1)
