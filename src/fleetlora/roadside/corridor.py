@@ -28,7 +28,10 @@ class Corridor(Candidates):
     """RSUs in chains with overlapping coverage, where the most vehicles pass from one to the next."""
 
     parked: bool = quantity(False, "1", "whether the time of parked vehicles counts")
-    min_spacing: float = quantity(1.0, "coverage", "least distance between two RSUs", gt=0, le=2)
+    min_spacing: float = quantity(0.8, "coverage", "least distance between two RSUs", gt=0, le=2)
+    max_spacing: float = quantity(
+        1.4, "coverage", "greatest distance at which handoffs between two RSUs count", gt=0, le=2
+    )
     handoff_value_s: float = quantity(
         120.0,
         "s",
@@ -39,31 +42,39 @@ class Corridor(Candidates):
     def place(self, tracks: Tracks, coverage_m: float) -> Sites:
         """Return the sites, best first; see :class:`~fleetlora.roadside.Placement`."""
         table = self.cover_table(tracks, coverage_m)
-        chosen = corridor_choice(table, self.count, self.min_spacing * coverage_m, self.handoff_value_s)
-        return table.sites.take(chosen)
+        spacing_m = (self.min_spacing * coverage_m, self.max_spacing * coverage_m)
+        return table.sites.take(corridor_choice(table, self.count, spacing_m, self.handoff_value_s))
 
 
-def corridor_choice(table: CoverTable, count: int, spacing_m: float, handoff_value_s: float) -> Ints:
+def corridor_choice(
+    table: CoverTable, count: int, spacing_m: tuple[float, float], handoff_value_s: float
+) -> Ints:
     """Return the (count,) candidates in the order chosen; ties go to the earliest candidate.
+
+    Args:
+        table: The candidates and what they cover.
+        count: How many to choose.
+        spacing_m: Least distance between two sites, and the greatest at which handoffs count, metres.
+        handoff_value_s: Vehicle-seconds that one handoff is worth.
 
     Raises:
         ConfigError: There is no room for so many at this spacing.
     """
-    areas = _Areas(table, handoff_value_s)
+    areas = _Areas(table, spacing_m[1], handoff_value_s)
     gain = areas.gains(np.arange(len(table.sites)))
     barred = np.zeros(len(gain), dtype=bool)
     chosen: list[int] = []
     while len(chosen) < count:
         if barred.all():
             raise ConfigError(
-                f"only {len(chosen)} RSUs fit at least {spacing_m:,.0f} m apart, {count} are asked for",
-                where="placement.min_spacing",
+                f"only {len(chosen)} RSUs fit at least {spacing_m[0]:,.0f} m apart, {count} are asked for",
+                where="sites.min_spacing",
                 mend=f"ask for at most {len(chosen)}, or lower min_spacing",
             )
         best = int(np.argmax(np.where(barred, -np.inf, gain)))
         chosen.append(best)
         areas.add(best)
-        barred[table.within(best, spacing_m)] = True
+        barred[table.within(best, spacing_m[0])] = True
         changed = table.within(best, 3.0 * table.coverage_m)
         changed = changed[~barred[changed]]
         gain[changed] = areas.gains(changed)
@@ -73,8 +84,8 @@ def corridor_choice(table: CoverTable, count: int, spacing_m: float, handoff_val
 class _Areas:
     """Which chosen site each cell belongs to, its runner-up, and the handoffs between them."""
 
-    def __init__(self, table: CoverTable, handoff_value_s: float) -> None:
-        self.table, self.handoff_value_s = table, handoff_value_s
+    def __init__(self, table: CoverTable, farthest_m: float, handoff_value_s: float) -> None:
+        self.table, self.farthest_m, self.handoff_value_s = table, farthest_m, handoff_value_s
         cells = len(table.traffic)
         self.away = np.full((2, cells), np.inf)
         self.owner = np.full((2, cells), -1, dtype=np.int64)
@@ -115,7 +126,7 @@ class _Areas:
         apart = np.maximum(np.hypot(dx, dy), 1e-9)
         width = 2.0 * traffic.cell_m
         from_border = np.abs(away_one**2 - away_other**2) / (2.0 * apart)
-        near = np.flatnonzero(from_border <= 0.5 * width)
+        near = np.flatnonzero((from_border <= 0.5 * width) & (apart <= self.farthest_m))
         normal = np.arctan2(dy[near], dx[near])[:, None] - np.arange(DIRECTIONS) * np.pi / DIRECTIONS
         across = (traffic.metres[cell[near]] * np.abs(np.cos(normal))).sum(axis=1)
         passing = np.zeros(len(cell))

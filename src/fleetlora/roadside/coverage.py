@@ -14,7 +14,7 @@ from fleetlora.roadside.traffic import Traffic
 from fleetlora.settings import Settings, quantity
 from fleetlora.traces import Tracks
 
-__all__ = ["Candidates", "CoverTable", "cover_table"]
+__all__ = ["Candidates", "CoverTable", "cover_table", "enough"]
 
 _MOST_CANDIDATES = 20_000
 
@@ -57,7 +57,7 @@ def enough(sites: Sites, count: int) -> Sites:
     if len(sites) < count:
         raise ConfigError(
             f"{count} RSUs are asked for, but only {len(sites)} candidate places cover any traffic",
-            where="placement.count",
+            where="sites.count",
             mend=f"ask for at most {len(sites)}, or give more candidates",
         )
     return sites

@@ -11,7 +11,7 @@ import numpy as np
 
 from fleetlora.roadside.coverage import Candidates, CoverTable
 from fleetlora.roadside.placement import PLACEMENTS
-from fleetlora.roadside.ragged import Ints
+from fleetlora.roadside.ragged import Ints, expand
 from fleetlora.roadside.sites import Sites
 from fleetlora.traces import Tracks
 
@@ -41,14 +41,8 @@ def greedy_choice(table: CoverTable, count: int) -> Ints:
         chosen.append(best)
         cells = table.cell[table.first[best] : table.first[best + 1]]
         lost = cells[left[cells] > 0]
-        which, pair = _pairs_of(cell_first, lost)
+        which, pair = expand(cell_first[lost], cell_first[lost + 1] - cell_first[lost])
         gain -= np.bincount(owner[by_cell[pair]], left[lost][which], minlength=len(gain))
         left[lost] = 0.0
         gain[best] = -np.inf
     return np.array(chosen)
-
-
-def _pairs_of(cell_first: Ints, cells: Ints) -> tuple[Ints, Ints]:
-    from fleetlora.roadside.ragged import expand
-
-    return expand(cell_first[cells], cell_first[cells + 1] - cell_first[cells])

@@ -15,7 +15,15 @@ from fleetlora.roadside.traffic import Traffic
 from fleetlora.settings import Settings, quantity
 from fleetlora.traces import Tracks
 
-__all__ = ["PLACEMENTS", "Grid", "Placement", "Points", "distance_to_traffic", "traffic_map"]
+__all__ = [
+    "PLACEMENTS",
+    "Grid",
+    "Placement",
+    "Points",
+    "distance_to_traffic",
+    "near_traffic",
+    "traffic_map",
+]
 
 _CELLS_PER_COVERAGE = 8
 
@@ -118,7 +126,7 @@ class Grid(Settings):
         best = _covering_grid(traffic, narrow, coverage_m)
         if len(best[0]) < count:
             raise InputError(
-                f"a grid of {count} RSUs does not fit", where="placement.count", mend="ask for fewer RSUs"
+                f"a grid of {count} RSUs does not fit", where="sites.count", mend="ask for fewer RSUs"
             )
         for _ in range(24):
             spacing = float(np.sqrt(narrow * wide))

@@ -40,7 +40,7 @@ class Sites:
         bad = np.flatnonzero(~(np.isfinite(self.x_m) & np.isfinite(self.y_m)))
         if len(bad):
             raise InputError(
-                f"site {self.name[bad[0]]!r} has no finite position",
+                f"site {str(self.name[bad[0]])!r} has no finite position",
                 mend="leave it out or mend its coordinates",
             )
 
