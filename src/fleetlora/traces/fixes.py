@@ -17,7 +17,7 @@ DEGREES = "EPSG:4326"
 LOCAL = "local"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RawFixes:
     """N fixes as read, in any order, with their dirt; row i is one fix.
 

@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Legs:
     """The L straight legs of all tracks; row i goes from one fix to the next of the same piece.
 
@@ -48,7 +48,7 @@ class Legs:
         return len(self.vehicle)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """Where vehicles are and how they move; every column has the shape of the question, (n,) or (n, K).
 
