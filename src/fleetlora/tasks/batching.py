@@ -2,8 +2,10 @@
 
 A vehicle goes through its rows in epochs, each in a new random order; batches are always full and run over
 the border of two epochs. Given lengths, rows of similar length share a batch (less padding), without
-changing which rows an epoch holds. A vehicle's batches depend on the seed and its own rows alone, not on
-who else trains.
+changing which rows an epoch holds.
+
+A vehicle's batches depend on the seed and its own rows alone: not on who else trains, nor on how many steps
+are asked for. So one that stops early took a fair draw, and methods can be compared on the same batches.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ __all__ = ["schedule", "schedule_many"]
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
+
+#: Batches among which rows are sorted by length; a plan is made in whole windows.
+_WINDOW = 8
 
 
 def schedule(
@@ -39,7 +44,7 @@ def schedule(
         lengths: (N,) length of every row of the task, to put rows of similar length together.
 
     Returns:
-        (steps, batch_size) int64. Any first part of the steps is a fair draw too.
+        (steps, batch_size) int64.
 
     Raises:
         InputError: The vehicle has no rows.
@@ -64,7 +69,7 @@ def schedule_many(
     Args:
         shards: Who holds what.
         vehicles: (K,) vehicles that train.
-        steps: Local steps; a vehicle that makes fewer takes the first ones.
+        steps: Local steps; fewer steps are the first ones of these.
         batch_size: Rows per step.
         seed: Seed of this occasion (task and round); the same vehicle then gets the same batches whoever
             else is in ``vehicles``.
@@ -93,13 +98,13 @@ def _plan(
     """Return (K, steps, batch) rows of K vehicles whose rows begin at ``starts`` and number ``counts``."""
     if len(counts) and counts.min() < 1:
         raise InputError("a vehicle without rows of the task cannot train it", mend="admit holders only")
-    total = steps * batch_size
-    at = _shuffled(counts, total, seeds)
+    planned = -(-steps // _WINDOW) * _WINDOW
+    at = _shuffled(counts, planned * batch_size, seeds)
     chosen: Ints = rows[starts[:, None] + at]
-    shape = (len(counts), steps, batch_size)
-    if lengths is None or total == 0:
-        return chosen.reshape(shape)
-    return _bucketed(chosen, counts, np.asarray(lengths, np.int64)[chosen], seeds, shape)
+    batches = chosen.reshape(len(counts), planned, batch_size)
+    if lengths is not None and batches.size:
+        batches = _bucketed(batches, counts, np.asarray(lengths, np.int64)[batches], seeds)
+    return batches[:, :steps]
 
 
 def _shuffled(counts: Ints, total: int, seeds: Words) -> Ints:
@@ -117,21 +122,30 @@ def _shuffled(counts: Ints, total: int, seeds: Words) -> Ints:
     return positions
 
 
-def _bucketed(chosen: Ints, counts: Ints, lengths: Ints, seeds: Words, shape: tuple[int, int, int]) -> Ints:
-    """Regroup (K, total) rows by length within each epoch, then shuffle the batches of each epoch.
+def _bucketed(batches: Ints, counts: Ints, lengths: Ints, seeds: Words) -> Ints:
+    """Regroup rows by length among the batches of one epoch and window, then shuffle these batches.
 
-    Odd epochs run from long to short, so that a batch over the border of two holds similar lengths.
+    A batch over the border of two epochs stays as it is, so that it is a fair draw from both.
+
+    Args:
+        batches: (K, steps, batch) rows, shuffled.
+        counts: (K,) rows of each vehicle.
+        lengths: (K, steps, batch) lengths of the rows.
+        seeds: (K,) uint64.
     """
-    epoch = np.arange(chosen.shape[1]) // counts[:, None]
-    reach = int(lengths.max(initial=0)) + 1
-    signed = np.where(epoch % 2 == 0, lengths, reach - lengths)
-    order = np.argsort(epoch * (reach + 1) + signed, axis=1, kind="stable")
-    batches = np.take_along_axis(chosen, order, axis=1).reshape(shape)
-    step = np.arange(shape[1])
-    starts_in = (step * shape[2]) // counts[:, None]
+    n_vehicles, steps, size = batches.shape
+    step = np.arange(steps)
+    begins = step * size // counts[:, None]
+    ends = (step * size + size - 1) // counts[:, None]
+    span = 2 * int(ends.max()) + 2
+    team = step // _WINDOW * span + 2 * begins + (ends > begins)  # (K, steps), rising
+    reach = int(lengths.max()) + 1
+    keys = (team[:, :, None] * reach + lengths).reshape(n_vehicles, -1)
+    order = np.argsort(keys, axis=1, kind="stable")
+    sorted_rows = np.take_along_axis(batches.reshape(n_vehicles, -1), order, axis=1)
     dice = (_mixed(~seeds[:, None] + step.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
-    turn = np.argsort((starts_in << 32) + dice, axis=1, kind="stable")
-    return np.take_along_axis(batches, turn[:, :, None], axis=1)
+    turn = np.argsort((team << 32) + dice, axis=1, kind="stable")
+    return np.take_along_axis(sorted_rows.reshape(batches.shape), turn[:, :, None], axis=1)
 
 
 def _mixed(words: Words) -> Words:
