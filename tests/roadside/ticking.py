@@ -121,10 +121,8 @@ def _inspect_piece(
             assert after[4]
             assert after[2] == t_out
             assert after[1] != rsu
-            if abs(d_out[rsu] - reach) < slack_m:
-                staying = np.delete(d_out, rsu)
-                assert d_out[after[1]] <= staying.min() + slack_m
-            else:
+            at_edge = abs(d_out[rsu] - reach) < slack_m
+            if not (at_edge and d_out[after[1]] <= np.delete(d_out, rsu).min() + slack_m):
                 _inspect_trigger(world, rsu, after[1], t_in, t_out, t, x, y)
     assert (away[free] > reach - slack_m).all()
 
