@@ -1,4 +1,4 @@
-"""What every test may use: one tiny experiment on disk, and a cache of the session's own for derived files."""
+"""What every test may use: one tiny experiment on disk."""
 
 from __future__ import annotations
 

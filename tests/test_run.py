@@ -29,7 +29,7 @@ def test_a_run_leaves_the_directory_that_tools_rely_on(done: fleetlora.Run) -> N
         for file in ("adapter_config.json", "adapter_model.safetensors", "head.safetensors"):
             expected.add(f"adapters/{task}/{file}")
     assert expected <= there
-    figures = {path for path in there - expected}
+    figures = there - expected
     assert all(path.startswith("figures/") for path in figures)
     assert {".svg", ".png"} <= {Path(path).suffix for path in figures}
 
@@ -37,8 +37,8 @@ def test_a_run_leaves_the_directory_that_tools_rely_on(done: fleetlora.Run) -> N
 def test_the_result_keeps_its_contract(done: fleetlora.Run) -> None:
     result = json.loads((done.path / "result.json").read_text())
     assert {
-        "schema", "method", "preset", "seed", "rounds", "vehicles", "rsus", "mean_accuracy", "tasks", "latency_s",
-        "energy_j", "updates", "handoffs", "overdraw_j", "digest",
+        "schema", "method", "preset", "seed", "rounds", "vehicles", "rsus", "mean_accuracy", "tasks",
+        "latency_s", "energy_j", "updates", "handoffs", "overdraw_j", "digest",
     } <= set(result)  # fmt: skip
     assert (result["method"], result["preset"], result["seed"]) == ("random", "tiny", 7)
     assert (result["rounds"], result["vehicles"]) == (4, 24)
@@ -83,10 +83,14 @@ def test_peft_loads_the_adapters_a_run_leaves(done: fleetlora.Run, tiny: dict[st
     lines = Path(tiny["tasks"][0]["test"]).read_text().splitlines()[1:]
     texts, labels = zip(*(line.rsplit(",", 1) for line in lines), strict=True)
     inputs = AutoTokenizer.from_pretrained(path)(list(texts), padding=True, return_tensors="pt")
-    model = PeftModel.from_pretrained(AutoModel.from_pretrained(path), done.path / "adapters" / "signs").eval()
+    model = PeftModel.from_pretrained(
+        AutoModel.from_pretrained(path), done.path / "adapters" / "signs"
+    ).eval()
     head = load_file(done.path / "adapters" / "signs" / "head.safetensors")
     with torch.inference_mode():
-        hidden = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
+        hidden = model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+        ).last_hidden_state
         mask = inputs["attention_mask"][:, :, None]
         logits = (hidden * mask).sum(1) / mask.sum(1) @ head["weight"].T + head["bias"]
     classes = np.array(sorted(set(labels)))
@@ -98,7 +102,10 @@ def test_a_budget_is_a_hard_cap(tiny: dict[str, Any], tmp_path: Path) -> None:
     free = fleetlora.run(tiny, tmp_path / "free", report=False, overrides=["evaluation.head_only=false"])
     half = free.result["energy_j"]["total"] / 2 + 300
     capped = fleetlora.run(
-        tiny, tmp_path / "capped", report=False, overrides=[f"budget.total_j={half}", "evaluation.head_only=false"]
+        tiny,
+        tmp_path / "capped",
+        report=False,
+        overrides=[f"budget.total_j={half}", "evaluation.head_only=false"],
     )
     for task in capped.result["tasks"].values():
         assert task["energy_j"] <= task["budget_j"] == pytest.approx(half / 2)

@@ -34,6 +34,11 @@ Values = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")]
 Source = Annotated[str, typer.Argument(help="A preset, or a TOML file.", metavar="PRESET|FILE")]
 
+TraceInput = Annotated[
+    str, typer.Argument(help="A data file, a preset, or a TOML file.", metavar="DATA|PRESET|FILE")
+]
+AssetNames = Annotated[list[str] | None, typer.Argument(help="Assets; all if none is named.")]
+
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
@@ -159,7 +164,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 @traces_app.command("info")
-def traces_info(source: Source, values: Values = None, as_json: Json = False) -> None:
+def traces_info(source: TraceInput, values: Values = None, as_json: Json = False) -> None:
     """Clean the tracks of a configuration; print the account of what was dropped, and what is left."""
     from fleetlora.traces import info
 
@@ -174,7 +179,9 @@ def traces_info(source: Source, values: Values = None, as_json: Json = False) ->
 
 
 @traces_app.command("convert")
-def traces_convert(source: Source, out: Path, values: Values = None, overwrite: Overwrite = False) -> None:
+def traces_convert(
+    source: TraceInput, out: Path, values: Values = None, overwrite: Overwrite = False
+) -> None:
     """Clean the tracks of a configuration and save them as Parquet, for the source 'tracks'."""
     if out.exists() and not overwrite:
         raise InputError("already exists", where=str(out), mend="choose another file, or --overwrite")
@@ -184,7 +191,7 @@ def traces_convert(source: Source, out: Path, values: Values = None, overwrite: 
 
 
 @traces_app.command("plot")
-def traces_plot(source: Source, out: Path, values: Values = None) -> None:
+def traces_plot(source: TraceInput, out: Path, values: Values = None) -> None:
     """Draw the tracks of a configuration as PNG or SVG."""
     from fleetlora.traces import plot
 
@@ -201,9 +208,7 @@ def _tracks(source: str, values: list[str] | None) -> Any:
 
 
 @assets_app.command("fetch")
-def assets_fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="All if none is named.")] = None,
-) -> None:
+def assets_fetch(names: AssetNames = None) -> None:
     """Fetch assets into the cache; what is there already is not fetched again."""
     from fleetlora.assets import fetch
 
@@ -239,9 +244,7 @@ def assets_list(as_json: Json = False) -> None:
 
 
 @assets_app.command("verify")
-def assets_verify(
-    names: Annotated[list[str] | None, typer.Argument(help="All in the cache if none is named.")] = None,
-) -> None:
+def assets_verify(names: AssetNames = None) -> None:
     """Check every file of the cached assets against its hash."""
     from fleetlora.assets import verify
 
@@ -255,16 +258,20 @@ def assets_verify(
         raise InputError(f"{broken} assets are damaged", mend="fleetlora assets fetch")
 
 
+#: What a process that Ctrl-C ended returns, by the shells' custom.
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line and end the process: 0 good, 2 the user's input, 1 our fault, 130 interrupted."""
     try:
-        app(standalone_mode=False)
+        status = app(standalone_mode=False)
+        if status == _INTERRUPTED:
+            print("interrupted; what was done is kept", file=sys.stderr)
+        sys.exit(status if isinstance(status, int) else 0)
     except FleetLoraError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; what was done is kept", file=sys.stderr)
-        sys.exit(130)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except Exception as error:

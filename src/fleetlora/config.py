@@ -40,6 +40,7 @@ from fleetlora.sections import ComponentSection, explain
 from fleetlora.settings import Settings, quantity
 from fleetlora.tasks import TASK_SOURCES, Encoding, Partition
 from fleetlora.traces import TRACE_SOURCES, Cleaning
+from fleetlora.traces.storage import holds_tracks
 
 __all__ = ["Experiment", "load_experiment", "load_traces", "preset_names", "to_toml"]
 
@@ -296,7 +297,9 @@ def load_traces(source: str | Path, *, overrides: Iterable[str] = ()) -> TraceSe
     if data:
         inner = Path(path.stem) if path.suffix == ".gz" else path
         raw: dict[str, Any] = {"path": str(path)}
-        if inner.suffix in _SOURCE_OF_SUFFIX and not path.is_dir():
+        if inner.suffix == ".parquet" and holds_tracks(path):
+            raw["source"] = "tracks"
+        elif inner.suffix in _SOURCE_OF_SUFFIX and not path.is_dir():
             raw["source"] = _SOURCE_OF_SUFFIX[inner.suffix]
     else:
         raw = dict(_read(source)[1].get("traces", {}))

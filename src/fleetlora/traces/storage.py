@@ -14,7 +14,7 @@ import numpy as np
 from fleetlora.errors import InputError
 from fleetlora.traces.tracks import Tracks
 
-__all__ = ["FORMAT_VERSION", "load_saved_tracks", "save_tracks", "whole_file"]
+__all__ = ["FORMAT_VERSION", "holds_tracks", "load_saved_tracks", "save_tracks", "whole_file"]
 
 #: Version of the layout; a reader refuses a newer one.
 FORMAT_VERSION = 1
@@ -43,6 +43,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def holds_tracks(path: Path) -> bool:
+    """Tell whether a Parquet file was written by :func:`save_tracks`; False for anything else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _KEY in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def save_tracks(tracks: Tracks, path: Path) -> Path:

@@ -14,8 +14,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import model_validator
-
 from fleetlora.assets import derived_dir, make_folder
 from fleetlora.errors import InputError, MissingDependencyError
 from fleetlora.settings import quantity
@@ -43,17 +41,10 @@ class SumoScenario(VehicleChoice):
     path: str = quantity(..., "file", "SUMO configuration (*.sumocfg), or 'asset:sumo-rl/...'")
     begin_s: float | None = quantity(None, "s", "first simulated second recorded; none: the scenario's", ge=0)
     end_s: float | None = quantity(None, "s", "simulated second at which to end; none: the scenario's", ge=0)
-    duration_s: float | None = quantity(None, "s", "seconds recorded, instead of end_s", gt=0)
     period_s: float = quantity(1.0, "s", "time between fixes, a multiple of the step", gt=0)
     step_s: float | None = quantity(None, "s", "length of a simulation step; none: the scenario's", gt=0)
     scale: float | None = quantity(None, "1", "factor on the demand; none: the scenario's", gt=0)
     seed: int | None = quantity(None, "1", "seed of the simulation; none: the scenario's", ge=0)
-
-    @model_validator(mode="after")
-    def _one_end(self) -> SumoScenario:
-        if self.end_s is not None and self.duration_s is not None:
-            raise ValueError("give end_s or duration_s, not both")
-        return self
 
     def read(self, progress: Progress | None = None) -> RawFixes:
         """Return the fixes of all vehicles kept, after running the simulation unless its output is cached.
@@ -95,8 +86,6 @@ class SumoScenario(VehicleChoice):
         begin_s = max(starts_s, self.begin_s or 0.0)
         own_end_s = scenario.seconds("end", -1.0)
         end_s = self.end_s if self.end_s is not None else (own_end_s if own_end_s >= 0 else None)
-        if self.duration_s is not None:
-            end_s = begin_s + self.duration_s
         if end_s is not None and end_s <= begin_s:
             raise InputError(
                 f"recording would end at {end_s:g} s, not after its begin at {begin_s:g} s",

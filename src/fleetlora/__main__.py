@@ -1,0 +1,5 @@
+"""``python -m fleetlora``."""
+
+from fleetlora.cli import main
+
+main()
