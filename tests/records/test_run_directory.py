@@ -8,7 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.records import Ledger, RunIdentity, RunWriter, arrow_table, build_result, open_run
+from fleetlora.records import (
+    Ledger,
+    RunIdentity,
+    RunWriter,
+    arrow_table,
+    build_result,
+    check_run_directory,
+    open_run,
+)
 from tests.records.rows import contact_rows, ledger_rows, round_rows, update_rows
 
 IDENTITY = RunIdentity("ucb-dual", "warsaw", seed=3, vehicles=5, rsus=3)
@@ -139,9 +147,19 @@ def test_a_run_may_go_into_an_empty_or_a_foreign_directory(tmp_path: Path) -> No
 
 def test_a_file_where_the_directory_should_be_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("x")
-    with pytest.raises(InputError, match="cannot write a run here"):
+    with pytest.raises(InputError, match="is a file"):
         begin(tmp_path / "run")
+    with pytest.raises(InputError, match="cannot write a run here"):
+        begin(tmp_path / "run" / "below")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_place_can_be_checked_before_there_is_anything_to_write(finished: Path, tmp_path: Path) -> None:
+    assert check_run_directory(tmp_path / "new") == []
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match="already holds a run"):
+        check_run_directory(finished)
+    assert finished / "result.json" in check_run_directory(finished, overwrite=True)
 
 
 def test_a_directory_that_holds_no_run_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:

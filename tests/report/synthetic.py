@@ -63,13 +63,16 @@ class City:
     budget_j: float | None = 170_000.0
     all_lost: bool = False
     with_map: bool = True
+    unit_name: str = "Plac"
+    vehicle_name: str = "bus"
     seed: int = 7
+    preset: str = "grid-city"
 
 
 def make_run(directory: Path, city: City, finish: bool = True, config: str = CONFIG) -> Path:
     """Write the run of ``city`` to ``directory``; without ``finish`` it is as Ctrl-C would leave it."""
     rng = np.random.default_rng(city.seed)
-    identity = RunIdentity("ucb-dual", "grid-city", city.seed, city.vehicles, city.rsus)
+    identity = RunIdentity("ucb-dual", city.preset, city.seed, city.vehicles, city.rsus)
     writer = RunWriter(directory, config, identity)
     ledger = Ledger(city.tasks, dict.fromkeys(city.tasks, city.budget_j))
     for number in range(city.rounds):
@@ -93,7 +96,7 @@ def _round(
     writer: RunWriter, ledger: Ledger, city: City, rng: np.random.Generator, number: int, k: int, task: str
 ) -> None:
     progress = number / max(city.rounds - 1, 1)
-    admitted = int(rng.integers(28, 46))
+    admitted = min(int(rng.integers(28, 46)), city.vehicles)
     start_s = number * city.round_s
     vehicle = rng.choice(city.vehicles, admitted, replace=False)
     taste = np.exp(-((np.arange(5) - (3.2 - 2.4 * progress + 0.3 * k)) ** 2) / 1.4)
@@ -159,7 +162,7 @@ def _mean(values: np.ndarray) -> float:
 
 def _drive(city: City, rng: np.random.Generator) -> MapData:
     """Send the vehicles over a street grid, turning at random; serve each by the nearest RSU in reach."""
-    steps, side_m = 6 * city.rounds, city.blocks * BLOCK_M
+    steps, side_m = 6 * max(city.rounds, 1), city.blocks * BLOCK_M
     speed_mps = rng.uniform(6, 14, city.vehicles)
     at = rng.integers(0, city.blocks + 1, (2, city.vehicles)).astype(float) * BLOCK_M
     path = np.empty((2, city.vehicles, steps + 1))
@@ -173,7 +176,7 @@ def _drive(city: City, rng: np.random.Generator) -> MapData:
         heading[outside] = (heading[outside] + 2) % 4
         at = at + move
         path[:, :, step + 1] = at
-    times = np.linspace(0, city.rounds * city.round_s, city.frames)
+    times = np.linspace(0, max(city.rounds, 1) * city.round_s, city.frames)
     legs = np.clip(times[None, :] * speed_mps[:, None] / BLOCK_M, 0, steps - 1e-6)
     leg, part = legs.astype(int), legs % 1.0
     rows = np.arange(city.vehicles)[:, None]
@@ -196,8 +199,10 @@ def _drive(city: City, rng: np.random.Generator) -> MapData:
         path[0].ravel(), path[1].ravel(), np.arange(path[0].size) % (steps + 1) == 0
     )
     return MapData(
-        t_s=times, x_m=x, y_m=y, serving=serving, vehicle_ids=[f"bus {v:03d}" for v in range(city.vehicles)],
-        rsu_names=[f"Plac {chr(65 + j)}" for j in range(city.rsus)], rsu_x_m=sites[0], rsu_y_m=sites[1],
+        t_s=times, x_m=x, y_m=y, serving=serving,
+        vehicle_ids=[f"{city.vehicle_name} {v:03d}" for v in range(city.vehicles)],
+        rsu_names=[f"{city.unit_name} {chr(65 + j % 26)}" for j in range(city.rsus)],
+        rsu_x_m=sites[0], rsu_y_m=sites[1],
         coverage_m=1_150.0, handoff_t_s=times[when + 1], handoff_vehicle=who, handoff_from=serving[who, when],
         handoff_to=serving[who, when + 1], handoff_x_m=x[who, when + 1], handoff_y_m=y[who, when + 1],
         street_x_m=street_x, street_y_m=street_y,

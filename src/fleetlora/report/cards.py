@@ -73,7 +73,7 @@ def _accuracy(index: int, name: str, task: dict[str, Any]) -> Card:
         note = f"head only {percent(head_only)}"
         if accuracy is not None:
             gain = 100 * (accuracy - head_only)
-            note += f", {abs(gain):.1f} points {'more' if gain >= 0 else 'less'}"
+            note += f", {'gain' if gain >= 0 else 'loss'} {abs(gain):.1f} points"
     return Card(f"{name} accuracy", percent(accuracy), note, filled=accuracy, colour=index)
 
 

@@ -117,7 +117,7 @@ def energy_price(run: Run) -> Figure:
     for index, task in enumerate(run.tasks):
         mine = run.rounds.filter(run.rounds["task"] == task).sort("round")
         number, price = mine["round"].to_numpy().astype(float), mine["price"].to_numpy()
-        series.append(Series(task, number, price, task_colour(index), "steps", marker=None))
+        series.append(Series(task, number, price, task_colour(index)))
     return Figure(
         name="price",
         title="The price of energy",

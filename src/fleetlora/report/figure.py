@@ -13,7 +13,10 @@ import numpy as np
 
 from fleetlora.report.palette import Colour
 
-__all__ = ["Axis", "Figure", "Series"]
+__all__ = ["MOST_BROKEN", "Axis", "Figure", "Series"]
+
+#: Up to this many categories are written in two lines, broken after their first word.
+MOST_BROKEN = 8
 
 
 @dataclass(frozen=True)

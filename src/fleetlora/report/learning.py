@@ -82,7 +82,7 @@ def chosen_ranks(run: Run) -> Figure:
         title="Ranks the vehicles chose",
         group="Who took part, and how",
         caption="Every vehicle chooses the rank of its own update: how many numbers it trains and sends. A"
-        " high rank learns more and costs more time and energy. Light is low, dark is high.",
+        " high rank learns more and costs more time and energy. From light to dark: from low to high.",
         x=Axis("round", whole=True),
         y=Axis("share of started updates", "%", from_zero=True),
         series=series,

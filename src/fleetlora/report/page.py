@@ -93,7 +93,7 @@ def _header(run: Run) -> str:
     if not run.complete:
         shown += element("span", "interrupted: shows what was recorded until then", "chip warning")
     n_tasks = len(run.tasks)
-    tasks = "one task" if n_tasks == 1 else f"{count(n_tasks)} tasks together"
+    tasks = {0: "no task yet", 1: "one task"}.get(n_tasks, f"{count(n_tasks)} tasks together")
     fleet = f"{count(identity.vehicles)} vehicles" if identity.vehicles else "A fleet of vehicles"
     units = f" and {count(identity.rsus)} roadside units" if identity.rsus else " and roadside units"
     told = (

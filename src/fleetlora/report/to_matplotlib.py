@@ -12,7 +12,7 @@ import numpy as np
 
 from fleetlora.errors import MissingDependencyError
 from fleetlora.records import replacing
-from fleetlora.report.figure import Figure, Series
+from fleetlora.report.figure import MOST_BROKEN, Figure, Series
 from fleetlora.report.palette import GREY, GRID, INK, MARKERS
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _draw(axes: Axes, figure: Figure) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=2.5)
     if figure.x.categories is not None:
-        axes.set_xticks(range(len(figure.x.categories)), figure.x.categories)
+        _write_categories(axes, figure.x.categories)
     else:
         axes.margins(x=0.01)
         axes.locator_params(axis="x", integer=figure.x.whole)
@@ -135,6 +135,15 @@ def _add_heads(axes: Axes, title: str, handles: list[Any], names: list[str]) -> 
         columnspacing=1.4,
         fontsize=8,
     )
+
+
+def _write_categories(axes: Axes, words: tuple[str, ...]) -> None:
+    """Write the words below the bars: in two lines while few, and only some of many."""
+    if len(words) <= MOST_BROKEN:
+        axes.set_xticks(range(len(words)), [word.replace(" ", "\n", 1) for word in words])
+        return
+    step = -(-len(words) // 16)
+    axes.set_xticks(range(0, len(words), step), words[::step])
 
 
 def _draw_series(axes: Axes, figure: Figure, series: Series, tops: dict[float, float]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fleetlora.errors import MissingDependencyError
-from fleetlora.report.figure import Axis, Figure, Series
+from fleetlora.report.figure import MOST_BROKEN, Axis, Figure, Series
 from fleetlora.report.palette import GRID, INK, MARKERS
 
 __all__ = ["draw_plotly", "plotly_script"]
@@ -111,7 +111,8 @@ def _trace(go: Any, figure: Figure, series: Series) -> Any:
 def _positions(axis: Axis, x: np.ndarray) -> Any:
     if axis.categories is None:
         return x
-    return [html.escape(axis.categories[int(position)]) for position in x]
+    breaks = "<br>" if len(axis.categories) <= MOST_BROKEN else " "
+    return [html.escape(axis.categories[int(position)]).replace(" ", breaks, 1) for position in x]
 
 
 def _bar_gap(figure: Figure) -> float:

@@ -66,7 +66,7 @@
 
   // squares of a round number of kilometres, and a bar that says how many
   const drawGrid = (ctx) => {
-    const spacing = niceStep(110 / camera.scale);
+    const spacing = niceStep((width < 500 ? 60 : 110) / camera.scale);
     const left = camera.x - width / 2 / camera.scale, right = camera.x + width / 2 / camera.scale;
     const low = camera.y - height / 2 / camera.scale, high = camera.y + height / 2 / camera.scale;
     ctx.strokeStyle = colours.line;
