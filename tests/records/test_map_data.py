@@ -112,3 +112,11 @@ def test_the_most_driven_streets_are_kept() -> None:
     x = np.array([0.0, 100.0, 0.0, 100.0, 200.0])
     lines_x, _ = street_lines(x, np.zeros(5), np.array([True, False, False, False, False]), most=1)
     assert lines_x[:2].tolist() == [0.0, 100.0]
+
+
+def test_streets_that_are_cut_for_number_are_cut_everywhere_alike() -> None:
+    x = np.arange(0.0, 100_000.0, 100.0)
+    lines_x, _ = street_lines(x, np.zeros(len(x)), np.arange(len(x)) == 0, cell_m=10.0, most=100)
+    kept = np.histogram(lines_x[::3], bins=4, range=(0, 100_000))[0]
+    assert kept.sum() == 100
+    assert kept.min() > 10

@@ -44,6 +44,15 @@ def test_accuracy_is_drawn_where_it_was_measured(run: Run) -> None:
     np.testing.assert_allclose(named(figure)["a"].x, measured["t_end_s"].to_numpy() / 60)
 
 
+def test_a_curve_ends_at_the_final_accuracy(run: Run) -> None:
+    unevaluated = run.rounds.with_columns(accuracy=pl.lit(None, pl.Float64)).to_arrow()
+    result = {**run.result, "tasks": {task: {"accuracy": 0.5} for task in run.tasks}}
+    changed = Run(run.path, "", {}, {**run.tables, "rounds": unevaluated}, run.identity, result)
+    line = named(accuracy_over_time(changed))["a"]
+    assert line.y.tolist() == [50.0]
+    assert line.x.tolist() == [run.result["latency_s"]["total"] / 60]
+
+
 def test_head_only_accuracy_is_a_dashed_line_per_task(run: Run) -> None:
     for figure in (accuracy_over_time(run), accuracy_over_energy(run)):
         references = {s.name: s.y[0] for s in figure.series if s.dashed and not s.in_legend}

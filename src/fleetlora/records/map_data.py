@@ -169,9 +169,9 @@ def street_lines(
     x_m: np.ndarray,
     y_m: np.ndarray,
     new_piece: np.ndarray,
-    cell_m: float = 25.0,
+    cell_m: float = 30.0,
     longest_m: float = 1_500.0,
-    most: int = 12_000,
+    most: int = 20_000,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return where vehicles drove, as polylines with NaN between them.
 
@@ -190,13 +190,14 @@ def street_lines(
     """
     joined = ~np.asarray(new_piece[1:], dtype=bool)
     ends = np.stack([x_m[:-1], y_m[:-1], x_m[1:], y_m[1:]], axis=1)[joined]
-    length = np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1])
-    cells = np.round(ends[length <= longest_m] / cell_m).astype(np.int64)
+    ends = ends[np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]) <= longest_m]
+    cells = np.round(ends / cell_m).astype(np.int64)
     turned = (cells[:, 0] > cells[:, 2]) | ((cells[:, 0] == cells[:, 2]) & (cells[:, 1] > cells[:, 3]))
     cells[turned] = cells[turned][:, [2, 3, 0, 1]]
-    cells = cells[(cells[:, :2] != cells[:, 2:]).any(axis=1)]
-    legs, times = np.unique(cells, axis=0, return_counts=True)
-    legs = legs[np.sort(np.argsort(-times, kind="stable")[:most])] * cell_m
+    moving = np.flatnonzero((cells[:, :2] != cells[:, 2:]).any(axis=1))
+    _, first, times = np.unique(cells[moving], axis=0, return_index=True, return_counts=True)
+    anywhere = np.random.default_rng(0).permutation(len(first))  # among equals, from the whole area
+    legs = ends[moving[first[np.sort(np.lexsort((anywhere, -times))[:most])]]]
     gap = np.full(len(legs), np.nan)
     return (
         np.stack([legs[:, 0], legs[:, 2], gap], axis=1).ravel(),

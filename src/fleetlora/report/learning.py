@@ -93,10 +93,8 @@ def chosen_ranks(run: Run) -> Figure:
 def _accuracy(run: Run, x_column: str, x_size: float) -> list[Series]:
     series, references = [], []
     for index, task in enumerate(run.tasks):
-        mine = run.rounds.filter((run.rounds["task"] == task) & run.rounds["accuracy"].is_not_null())
-        mine = mine.sort("round")
-        x, y = mine[x_column].to_numpy() / x_size, 100 * mine["accuracy"].to_numpy()
-        series.append(Series(task, x, y, task_colour(index), marker=index))
+        x, y = _measured(run, task, x_column)
+        series.append(Series(task, x / x_size, 100 * y, task_colour(index), marker=index))
         head_only = run.result["tasks"][task].get("accuracy_head_only")
         if head_only is not None:
             references.append((task, np.full(2, 100 * head_only), task_colour(index)))
@@ -106,6 +104,18 @@ def _accuracy(run: Run, x_column: str, x_size: float) -> list[Series]:
         series.append(Series("head only", across, np.full(2, np.nan), GREY, dashed=True))
         series += [Series(name, across, y, c, dashed=True, in_legend=False) for name, y, c in references]
     return series
+
+
+def _measured(run: Run, task: str, x_column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where and how accurate the task's model was, the result's own accuracy at the end."""
+    rounds = run.rounds.filter(run.rounds["task"] == task).sort("round")
+    measured = rounds.filter(rounds["accuracy"].is_not_null())
+    x, y = measured[x_column].to_numpy(), measured["accuracy"].to_numpy()
+    final = run.result["tasks"][task].get("accuracy")
+    if final is None or rounds.height == 0:
+        return x, y
+    end = float(rounds[x_column][-1])
+    return np.append(x[x < end], end), np.append(y[x < end], final)
 
 
 def _head_note(run: Run) -> str:

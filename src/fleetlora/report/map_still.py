@@ -14,10 +14,13 @@ from fleetlora.report.words import span
 if TYPE_CHECKING:
     from fleetlora.records import MapData
 
-__all__ = ["busiest_frame", "draw_map", "view_box"]
+__all__ = ["busiest_frame", "draw_map", "view_box", "whole_box"]
 
-#: Share of positions on each side that may lie outside the first view: a few far suburbs are cut.
-_FAR = 2
+#: Per cent of positions on each side that may lie outside every view: a few far outliers are cut.
+_FAR = 0.5
+
+#: What is shown around the coverage in the first view, as a share of its extent.
+_MARGIN = 0.2
 
 
 def busiest_frame(data: MapData) -> int:
@@ -26,16 +29,29 @@ def busiest_frame(data: MapData) -> int:
 
 
 def view_box(data: MapData) -> tuple[float, float, float, float]:
-    """Return (west, south, east, north) in metres around the coverage and nearly all positions."""
-    x, y = data.x_m[np.isfinite(data.x_m)], data.y_m[np.isfinite(data.y_m)]
-    reach = data.coverage_m
+    """Return (west, south, east, north) in metres around the coverage and what lies next to it."""
+    whole, reach = whole_box(data), data.coverage_m
     lows, highs = [], []
-    for positions, sites in ((x, data.rsu_x_m), (y, data.rsu_y_m)):
+    for sites, low, high in ((data.rsu_x_m, whole[0], whole[2]), (data.rsu_y_m, whole[1], whole[3])):
+        if not len(sites):
+            return whole
+        covered = float(sites.min()) - reach, float(sites.max()) + reach
+        margin = _MARGIN * (covered[1] - covered[0])
+        lows.append(max(low, covered[0] - margin))
+        highs.append(min(high, covered[1] + margin))
+    return lows[0], lows[1], highs[0], highs[1]
+
+
+def whole_box(data: MapData) -> tuple[float, float, float, float]:
+    """Return (west, south, east, north) in metres around the coverage and nearly all positions."""
+    there, reach = np.isfinite(data.x_m), data.coverage_m
+    lows, highs = [], []
+    for positions, sites in ((data.x_m[there], data.rsu_x_m), (data.y_m[there], data.rsu_y_m)):
         near = np.percentile(positions, [_FAR, 100 - _FAR]) if len(positions) else np.empty(0)
         around = np.concatenate([near, sites - reach, sites + reach])
         lows.append(float(around.min()) if len(around) else 0.0)
         highs.append(float(around.max()) if len(around) else 1_000.0)
-    return lows[0], lows[1], highs[0], highs[1]
+    return lows[0], lows[1], max(highs[0], lows[0] + 1.0), max(highs[1], lows[1] + 1.0)
 
 
 def draw_map(data: MapData, stem: Path) -> None:

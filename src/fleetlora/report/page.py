@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fleetlora.records import encode_map
 from fleetlora.report.cards import cards_html, headline_cards
 from fleetlora.report.figure import Figure
-from fleetlora.report.map_still import view_box
+from fleetlora.report.map_still import view_box, whole_box
 from fleetlora.report.markup import element, json_script, table
 from fleetlora.report.palette import darkened
 from fleetlora.report.settings_table import provenance_html, settings_html
@@ -122,7 +122,8 @@ def _map_data(run: Run, world: MapData) -> str:
         first_s, last_s = spans.get(number, (start_s, end_s))
         spans[number] = (min(first_s, start_s), max(last_s, end_s))
     rounds = [[number, *spans[number]] for number in sorted(spans)]
-    return json_script("map-data", {"world": encode_map(world), "view": view_box(world), "rounds": rounds})
+    views = {"home": view_box(world), "whole": whole_box(world)}
+    return json_script("map-data", {"world": encode_map(world), "views": views, "rounds": rounds})
 
 
 def _figures_section(figures: Sequence[Figure]) -> str:

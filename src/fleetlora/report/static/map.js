@@ -1,7 +1,7 @@
 // The map that plays: vehicles move between sampled frames, units serve them, handoffs flash.
 (() => {
   "use strict";
-  const { world, view, rounds } = JSON.parse(document.getElementById("map-data").textContent);
+  const { world, views, rounds } = JSON.parse(document.getElementById("map-data").textContent);
   const byId = (name) => document.getElementById(`map-${name}`);
   const canvas = byId("canvas"), strip = byId("strip"), slider = byId("slider"), tip = byId("tip");
   const play = byId("play"), clock = byId("clock");
@@ -23,9 +23,8 @@
   };
   const handoffFrame = Array.from(handoffs.t, (t) => (world.dt_s > 0 ? (t - world.t0) / world.dt_s : 0));
   const units = world.rsus.map((unit) => ({ name: unit.name, x: unit.x - world.origin[0], y: unit.y - world.origin[1] }));
-  const [west, south, east, north] = [
-    view[0] - world.origin[0], view[1] - world.origin[1], view[2] - world.origin[0], view[3] - world.origin[1],
-  ];
+  const around = (box) => box.map((edge, i) => edge - world.origin[i % 2]);
+  const home = around(views.home), whole = around(views.whole);
 
   let frame = 0, playing = false, speed = 1, lastTick = 0;
   let camera = { x: 0, y: 0, scale: 1 }, width = 0, height = 0, moved = false;
@@ -50,13 +49,11 @@
     target.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
   };
 
-  const fit = () => {
-    camera = {
-      x: (west + east) / 2,
-      y: (south + north) / 2,
-      scale: 0.96 * Math.min(width / (east - west), height / (north - south)),
-    };
-    moved = false;
+  const scaleOf = ([west, south, east, north]) => 0.96 * Math.min(width / (east - west), height / (north - south));
+
+  const fit = (box) => {
+    camera = { x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2, scale: scaleOf(box) };
+    moved = box !== home;
   };
 
   const niceStep = (rough) => {
@@ -311,13 +308,13 @@
 
   const arrange = () => {
     const w = canvas.clientWidth;
-    const tall = Math.max(300, Math.min(640, 0.8 * window.innerHeight, (w * (north - south)) / (east - west)));
+    const tall = Math.max(300, Math.min(640, 0.8 * window.innerHeight, (w * (home[3] - home[1])) / (home[2] - home[0])));
     canvas.style.height = `${Math.round(tall)}px`;
     const changed = w !== width || Math.round(tall) !== height;
     width = w;
     height = Math.round(tall);
     sized(canvas, width, height);
-    if (changed && !moved) fit();
+    if (changed && !moved) fit(home);
     readColours();
     drawBase();
     drawStrip();
@@ -349,8 +346,7 @@
 
   const zoom = (factor, x = width / 2, y = height / 2) => {
     const held = { x: camera.x + (x - width / 2) / camera.scale, y: camera.y - (y - height / 2) / camera.scale };
-    const widest = 0.25 * Math.min(width / (east - west), height / (north - south));
-    camera.scale = Math.min(4, Math.max(widest, camera.scale * factor));
+    camera.scale = Math.min(4, Math.max(0.5 * scaleOf(whole), camera.scale * factor));
     camera.x = held.x - (x - width / 2) / camera.scale;
     camera.y = held.y + (y - height / 2) / camera.scale;
     moved = true;
@@ -432,7 +428,7 @@
   byId("speed").addEventListener("change", (event) => { speed = Number(event.target.value); });
   byId("in").addEventListener("click", () => zoom(1.6));
   byId("out").addEventListener("click", () => zoom(1 / 1.6));
-  byId("fit").addEventListener("click", () => { fit(); drawBase(); draw(); });
+  byId("fit").addEventListener("click", () => { fit(moved ? home : whole); drawBase(); draw(); });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", arrange);
   new ResizeObserver(arrange).observe(canvas.parentElement);
   canvas.positions = () => Array.from(drawnX, (x, v) => [x, drawnY[v]]);
