@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleetlora.errors import FleetLoraError
+from fleetlora.records.exact import add, excess_over
 from fleetlora.records.schemas import OUTCOMES, PHASES, arrow_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Ledger"]
-
-#: Relative excess over a budget that is the rounding of a sum, not spending.
-_ROUNDING = 1e-12
 
 _OUTCOMES = (*OUTCOMES, "none")
 _COLUMNS: dict[str, type] = {
@@ -151,7 +149,7 @@ class Ledger:
         """
         budgets = self._check_budgets(budgets_j)
         for task in self._tasks:
-            if _excess(self._spent[task], budgets[task]) > 0:
+            if excess_over(budgets[task], self._spent[task]) > 0:
                 raise FleetLoraError(
                     f"task {task!r} has spent {self.spent_j(task):g} J, more than {budgets[task]:g} J",
                     where="ledger",
@@ -256,9 +254,9 @@ class Ledger:
         spent, rsu = dict(self._spent), dict(self._rsu)
         for code in np.unique(rows["task"]):
             task, mine = self._tasks[code], rows["task"] == code
-            spent[task] = _add(spent[task], rows["joules"][mine & ~of_rsu])
-            rsu[task] = _add(rsu[task], rows["joules"][mine & of_rsu])
-            excess_j = _excess(spent[task], self._budgets_j[task])
+            spent[task] = add(spent[task], rows["joules"][mine & ~of_rsu])
+            rsu[task] = add(rsu[task], rows["joules"][mine & of_rsu])
+            excess_j = excess_over(self._budgets_j[task], spent[task])
             if excess_j > 0:
                 raise FleetLoraError(
                     f"a charge takes task {task!r} {excess_j:g} J over its budget of"
@@ -266,21 +264,6 @@ class Ledger:
                     where="ledger",
                 )
         return spent, rsu
-
-
-def _add(total: tuple[float, float], values: np.ndarray) -> tuple[float, float]:
-    """Add to a sum carried as (rounded sum, rounding error)."""
-    parts = [*total, *values.tolist()]
-    rounded = math.fsum(parts)
-    return rounded, math.fsum([*parts, -rounded])
-
-
-def _excess(spent: tuple[float, float], budget_j: float) -> float:
-    """Return the joules above ``budget_j``, 0 where it is only rounding."""
-    if math.isinf(budget_j):
-        return 0.0
-    excess = math.fsum([*spent, -budget_j])
-    return excess if excess > _ROUNDING * budget_j else 0.0
 
 
 def _take_in_order(worst: np.ndarray, left_j: float) -> np.ndarray:
