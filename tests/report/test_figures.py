@@ -11,6 +11,7 @@ from fleetlora.report.costs import energy_by_outcome, energy_price, energy_spent
 from fleetlora.report.figure import Axis, Figure, Series
 from fleetlora.report.figures import all_figures
 from fleetlora.report.learning import accuracy_over_energy, accuracy_over_time, chosen_ranks
+from fleetlora.report.palette import Colour
 from fleetlora.report.taking_part import participation, update_outcomes, updates_per_vehicle
 from tests.report.synthetic import City, make_run
 
@@ -155,3 +156,10 @@ def test_a_run_without_prices_says_so(tmp_path: Path) -> None:
     rounds = run.rounds.with_columns(price=np.zeros(run.rounds.height)).to_arrow()
     free = Run(run.path, "", {}, {**run.tables, "rounds": rounds}, run.identity, run.result)
     assert energy_price(free).is_empty
+
+
+def test_a_line_of_one_point_is_marked() -> None:
+    point = Series("a", np.zeros(3), np.array([np.nan, 1.0, np.nan]), Colour("#000000", "#ffffff"))
+    assert point.shows_points
+    assert not Series("a", np.zeros(2), np.ones(2), point.colour).shows_points
+    assert not Series("a", np.zeros(100), np.ones(100), point.colour, marker=0).shows_points

@@ -19,6 +19,10 @@ __all__ = ["MOST_BROKEN", "Axis", "Figure", "Series"]
 MOST_BROKEN = 8
 
 
+#: Lines with more points than this have none of them marked.
+_MOST_MARKED = 60
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis.
@@ -66,6 +70,12 @@ class Series:
     dashed: bool = False
     marker: int | None = None
     in_legend: bool = True
+
+    @property
+    def shows_points(self) -> bool:
+        """Whether the points of the line are marked: when it asks for it and is short, or is one point."""
+        n = int(np.isfinite(self.y).sum())
+        return n == 1 or (self.marker is not None and n <= _MOST_MARKED)
 
 
 @dataclass(frozen=True)

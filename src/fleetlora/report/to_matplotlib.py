@@ -153,7 +153,6 @@ def _draw_series(axes: Axes, figure: Figure, series: Series, tops: dict[float, f
         base = np.array([tops.get(position, 0.0) for position in series.x.tolist()])
         tops.update(zip(series.x.tolist(), (base + y).tolist(), strict=True))
         return axes.bar(series.x, y, _bar_width(figure), bottom=base, color=colour, linewidth=0)
-    markers = series.marker is not None and len(series.x) <= 60
     (line,) = axes.plot(
         series.x,
         series.y,
@@ -161,7 +160,7 @@ def _draw_series(axes: Axes, figure: Figure, series: Series, tops: dict[float, f
         linewidth=1.1 if series.dashed else 1.7,
         linestyle=(0, (4, 3)) if series.dashed else "-",
         drawstyle="steps-post" if series.mark == "steps" else "default",
-        marker=MARKERS[(series.marker or 0) % len(MARKERS)][1] if markers else "",
+        marker=MARKERS[(series.marker or 0) % len(MARKERS)][1] if series.shows_points else "",
         markersize=3.2,
         zorder=3,
     )

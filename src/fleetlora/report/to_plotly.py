@@ -15,9 +15,6 @@ from fleetlora.report.palette import GRID, INK, MARKERS
 
 __all__ = ["draw_plotly", "plotly_script"]
 
-#: Lines with more points than this show no markers.
-_MOST_MARKERS = 60
-
 
 def plotly_script() -> str:
     """Return the source of plotly.js, which plotly carries with it.
@@ -91,10 +88,9 @@ def _trace(go: Any, figure: Figure, series: Series) -> Any:
         return go.Bar(
             **common, marker={"color": series.colour.light, "line": {"width": 0}}, hovertemplate=said
         )
-    shows_markers = series.marker is not None and len(series.x) <= _MOST_MARKERS
     return go.Scatter(
         **common,
-        mode="lines+markers" if shows_markers else "lines",
+        mode="lines+markers" if series.shows_points else "lines",
         line={
             "color": series.colour.light,
             "width": 1.6 if series.dashed else 2.4,
