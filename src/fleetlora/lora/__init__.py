@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fleetlora.lora.members import LocalResult
     from fleetlora.lora.metrics import Metrics
     from fleetlora.lora.peft_files import load_peft, save_peft
+    from fleetlora.lora.prefix import PrefixCache
     from fleetlora.lora.product import Product
     from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
     from fleetlora.lora.spec import LocalTraining, LoraSpec
@@ -35,6 +36,7 @@ __all__ = [
     "LocalTraining",
     "LoraSpec",
     "Metrics",
+    "PrefixCache",
     "Product",
     "Traffic",
     "adapter_bytes",
@@ -57,6 +59,7 @@ _HOME = {
     "LocalTraining": "spec",
     "LoraSpec": "spec",
     "Metrics": "metrics",
+    "PrefixCache": "prefix",
     "Product": "product",
     "Traffic": "aggregation",
     "adapter_bytes": "sizes",

@@ -48,6 +48,16 @@ class Adapter:
         """Classes c the head tells apart."""
         return int(self.head["weight"].shape[0])
 
+    @property
+    def narrowest(self) -> int:
+        """The smallest dimension of any adapted layer; 0 for a head alone."""
+        return min((min(self.B[n].shape[0], self.A[n].shape[1]) for n in self.names), default=0)
+
+    @property
+    def parameters(self) -> int:
+        """Number of all its parameters, the head's included."""
+        return sum(value.numel() for value in self.tensors().values())
+
     def delta(self, name: str) -> Tensor:
         """Return the dense update s·B·A of one layer, (m, n)."""
         return self.scale * (self.B[name] @ self.A[name])

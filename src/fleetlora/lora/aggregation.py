@@ -34,7 +34,7 @@ from fleetlora.registry import Registry
 
 __all__ = ["AGGREGATION_RULES", "AggregationRule", "LocalTerms", "Traffic", "average_heads", "shares"]
 
-#: A term per vehicle (C,) of a cohort's stacked factors A {name: (C, R, n)}, B {name: (C, m, R)} and ranks (C,).
+#: A term per vehicle (C,), of a cohort's factors A {name: (C, R, n)}, B {name: (C, m, R)}, ranks (C,).
 Penalty = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
 
 

@@ -29,6 +29,10 @@ __all__ = ["Backbone", "Pooling"]
 
 Pooling = Literal["auto", "mean", "cls"]
 
+#: Bytes of the widest activation of one pass. Larger blocks fall out of the allocator's pool (glibc maps
+#: those over 32 MiB afresh each time), which costs more than larger products win.
+BLOCK_BYTES = 24 * 2**20
+
 #: BERT's names of linear layers, and what other families call the same; a target that matches nothing itself
 #: is looked up here.
 SPELLINGS = {
@@ -98,6 +102,20 @@ class Backbone:
     def widest(self) -> int:
         """Width of the widest activation of a layer: the most output features of its linear layers."""
         return max(m.out_features for m in self.layers[0].modules() if isinstance(m, nn.Linear))
+
+    @property
+    def most_tokens(self) -> int:
+        """Longest text it takes, in tokens."""
+        for name, module in self.model.named_modules():
+            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+                skipped = module.padding_idx  # RoBERTa counts positions from its padding index on
+                return module.num_embeddings - (0 if skipped is None else int(skipped) + 1)
+        return 2**31
+
+    @property
+    def block_tokens(self) -> int:
+        """Most tokens of one pass, such that its widest activation stays under :data:`BLOCK_BYTES`."""
+        return max(1, BLOCK_BYTES // (4 * self.widest))
 
     def linear(self, name: str) -> nn.Linear:
         """Return the linear layer at a module path."""

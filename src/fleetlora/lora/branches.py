@@ -61,26 +61,21 @@ class Stack:
             torch.tensor([a.rank for a in adapters]),
         )
 
-    def first(self, count: int) -> Stack:
-        """Return the first ``count`` vehicles, as detached views of the same memory."""
-        return self._rows(slice(count))
-
     def select(self, order: np.ndarray) -> Stack:
-        """Return copies of the vehicles ``order`` (k,)."""
-        return self._rows(torch.from_numpy(order))
-
-    def _rows(self, index: slice | Tensor) -> Stack:
+        """Return the vehicles ``order`` (k,): views if they are the first k in order, else copies."""
+        whole = np.array_equal(order, np.arange(len(order)))
+        index = slice(len(order)) if whole else torch.from_numpy(order)
         return Stack(
-            {name: value.detach()[index] for name, value in self.A.items()},
-            {name: value.detach()[index] for name, value in self.B.items()},
+            {name: value[index] for name, value in self.A.items()},
+            {name: value[index] for name, value in self.B.items()},
             self.scale[index],
-            self.weight.detach()[index],
-            self.bias.detach()[index],
+            self.weight[index],
+            self.bias[index],
             self.ranks[index],
         )
 
     def adapter(self, c: int, like: Adapter) -> Adapter:
-        """Return a copy of vehicle c's adapter in the shapes of ``like``, with its factors if none are here."""
+        """Return a copy of vehicle c's adapter in ``like``'s shapes, with its factors if none are here."""
         A = {n: self.A[n][c, : like.rank].clone() if n in self.A else like.A[n] for n in like.names}
         B = {n: self.B[n][c, :, : like.rank].clone() if n in self.B else like.B[n] for n in like.names}
         return Adapter(

@@ -8,29 +8,27 @@ not mix, and its own AdamW moments. A vehicle's result does not depend on who tr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from fleetlora.errors import InputError
 from fleetlora.lora.adamw import StackedAdamW, clip_rows
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.aggregation import LocalTerms
 from fleetlora.lora.backbone import Backbone
-from fleetlora.lora.branches import Stack, branched, merged
+from fleetlora.lora.branches import Stack, merged
 from fleetlora.lora.examples import Examples
-from fleetlora.lora.members import LocalResult, Member, Meter, Progress, chunks, members_of, padded
+from fleetlora.lora.members import LocalResult, Member, Meter, Progress, chunks, members_of
 from fleetlora.lora.metrics import Metrics, tally
-from fleetlora.lora.prefix import PrefixStore
+from fleetlora.lora.packing import Group, batches, cut, pack
+from fleetlora.lora.passes import Passes
+from fleetlora.lora.prefix import PrefixCache
 from fleetlora.lora.spec import LocalTraining, LoraSpec
 
 __all__ = ["CohortTrainer"]
-
-#: Bytes of a layer's widest activation in one pass. Larger blocks fall out of the allocator's pool (glibc
-#: maps blocks over 32 MiB afresh each time), which costs more than the larger products win.
-BLOCK_BYTES = 24 * 2**20
 
 NOTHING = LocalTerms()
 
@@ -42,8 +40,8 @@ class CohortTrainer:
         backbone: The frozen encoder; its weights are borrowed during calls and always restored.
         spec: Which layers are adapted.
         training: Local training's settings.
-        cache_bytes: Memory for prefix activations, over all data sets; 0 turns the cache off.
-        block_bytes: Bound on a layer's widest activation; larger cohorts are split.
+        cache: Memory for prefix outputs; share one between trainers of the same backbone and data.
+        block_tokens: Most tokens of one pass; larger cohorts are split. The backbone's own if not given.
     """
 
     def __init__(
@@ -51,16 +49,15 @@ class CohortTrainer:
         backbone: Backbone,
         spec: LoraSpec,
         training: LocalTraining,
-        cache_bytes: int = 2 * 2**30,
-        block_bytes: int = BLOCK_BYTES,
+        cache: PrefixCache | None = None,
+        block_tokens: int | None = None,
     ) -> None:
         self.backbone, self.spec, self.training = backbone, spec, training
         self.adapted = frozenset(name for names in backbone.targets(spec).values() for name in names)
         self.depth = backbone.lowest_adapted(spec) if training.train_adapter else backbone.n_layers
         self.dtype = torch.bfloat16 if training.dtype == "bfloat16" else torch.float32
-        self.cache_bytes = cache_bytes
-        self.block_tokens = max(1, block_bytes // (4 * backbone.widest))
-        self._stores: dict[int, PrefixStore] = {}
+        self.cache = cache if cache is not None else PrefixCache()
+        self.block_tokens = block_tokens or backbone.block_tokens
 
     def train(
         self,
@@ -93,13 +90,13 @@ class CohortTrainer:
         """
         for adapter in (*adapters, *([base] if base else [])):
             self._check(adapter)
-        store = self._store(examples)
-        members = members_of(adapters, schedules, holdout, store.tokens)
+        passes = self._passes(examples)
+        members = members_of(adapters, schedules, holdout, len(examples.labels))
         meter = Meter(progress, sum(m.samples + 2 * len(m.holdout) for m in members))
         results: dict[int, LocalResult] = {}
         with merged(self.backbone, base):
-            for chunk in chunks(members, self.block_tokens):
-                for member, result in zip(chunk, self._train_chunk(store, chunk, terms, meter), strict=True):
+            for chunk in chunks(members):
+                for member, result in zip(chunk, self._train_chunk(passes, chunk, terms, meter), strict=True):
                     results[member.index] = result
         return [results[i] for i in range(len(members))]
 
@@ -126,16 +123,13 @@ class CohortTrainer:
         """
         for part in (adapter, *([base] if base else [])):
             self._check(part)
-        store = self._store(examples)
+        passes = self._passes(examples)
         chosen = np.arange(len(examples.labels)) if rows is None else np.asarray(rows, dtype=np.int64)
-        ordered = chosen[np.argsort(store.tokens[chosen], kind="stable")]
-        step = self.block_tokens // int(store.tokens[ordered].max(initial=1)) or 1
         head = Stack.of([adapter.head_only()])
         meter, parts = Meter(progress, len(chosen)), []
         with merged(self.backbone, base), merged(self.backbone, adapter), torch.inference_mode():
-            for begin in range(0, len(ordered), step):
-                batch = ordered[begin : begin + step]
-                logits = head.logits(self._features(store, batch)[None])[0]
+            for batch in batches(chosen, passes.store.tokens, self.block_tokens):
+                logits = head.logits(passes.features(batch)[None])[0]
                 parts.append(tally(logits, examples.labels[batch]))
                 meter.add(len(batch))
         return Metrics.total(parts, adapter.n_classes)
@@ -155,41 +149,18 @@ class CohortTrainer:
                 mend="train the adapter too, or start from a head alone (rank 0)",
             )
 
-    def _store(self, examples: Examples) -> PrefixStore:
-        """Return the data set's prefix store, kept in memory if there is room for it."""
-        store = self._stores.get(id(examples))
-        if store is None:
-            room = self.cache_bytes - sum(s.used_bytes for s in self._stores.values())
-            store = PrefixStore(self.backbone, examples, self.depth, room, self.block_tokens, self.dtype)
-            self._stores[id(examples)] = store
-        return store
-
-    def _features(self, store: PrefixStore, rows: np.ndarray) -> Tensor:
-        """Return the pooled features of ``rows`` (n,) under whatever acts in the encoder now, (n, d)."""
-        if store.pooled:
-            return store.features(rows)
-        hidden, mask = store.hidden(rows)
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-            return self.backbone.pool(self.backbone.suffix(hidden, mask, self.depth), mask)
-
-    def _logits(self, store: PrefixStore, stack: Stack, rows: np.ndarray) -> Tensor:
-        """Return (k, b, c) logits of ``rows`` (k, b): row k under the factors and head of vehicle k.
-
-        Where ``rows`` is negative, the logits are those of some other sample of the row.
-        """
-        filled = np.where(rows >= 0, rows, rows.max(axis=1, keepdims=True))
-        with branched(self.backbone, stack):
-            features = self._features(store, filled.ravel())
-        return stack.logits(features.view(*rows.shape, -1))
+    def _passes(self, examples: Examples) -> Passes:
+        return Passes(self.backbone, self.cache.store(self.backbone, examples, self.depth, self.dtype))
 
     def _train_chunk(
-        self, store: PrefixStore, chunk: list[Member], terms: LocalTerms, meter: Meter
+        self, passes: Passes, chunk: list[Member], terms: LocalTerms, meter: Meter
     ) -> list[LocalResult]:
         whole = self.training.train_adapter
         stack = Stack.of([m.adapter if whole else m.adapter.head_only() for m in chunk])
-        before = self._measure(store, stack, chunk, meter)
-        losses = self._fit(store, stack, chunk, terms, meter)
-        after = self._measure(store, stack, chunk, meter)
+        with passes.store.holding(np.concatenate([m.rows for m in chunk])):
+            before = self._measure(passes, stack, chunk, meter)
+            losses = self._fit(passes, stack, chunk, terms, meter)
+            after = self._measure(passes, stack, chunk, meter)
         return [
             LocalResult(
                 stack.adapter(c, like=m.adapter), len(m.schedule), m.samples, losses[c], before[c], after[c]
@@ -198,65 +169,73 @@ class CohortTrainer:
         ]
 
     def _fit(
-        self, store: PrefixStore, stack: Stack, chunk: list[Member], terms: LocalTerms, meter: Meter
+        self, passes: Passes, stack: Stack, chunk: list[Member], terms: LocalTerms, meter: Meter
     ) -> list[float]:
         """Train ``stack`` in place; return each vehicle's mean loss over its steps."""
-        optimiser = StackedAdamW(self._trained(stack, terms), self.training)
+        trained = self._trained(stack, terms)
+        optimiser = StackedAdamW(trained, self.training)
         steps = np.array([len(m.schedule) for m in chunk])
         sums = np.zeros(len(chunk))
         for step in range(int(steps.max(initial=0))):
             active = int((steps > step).sum())
-            rows = padded([m.schedule[step] for m in chunk[:active]])
-            live = stack.first(active)
-            leaves = [value.requires_grad_() for value, _ in self._trained(live, terms)]
-            losses = self._losses(store, live, rows)
-            objective = losses.sum()
-            if terms.penalty is not None:
-                objective = objective + terms.penalty(live.A, live.B, live.ranks).sum()
-            gradients = torch.autograd.grad(objective, leaves)
+            plans = [m.schedule[step] for m in chunk[:active]]
+            counts = np.array([(plan >= 0).sum() for plan in plans])
+            gradients = [torch.zeros_like(value[:active]) for value, _ in trained]
+            for group in self._groups(passes, plans):
+                losses = self._add_gradients(passes, stack, group, counts, terms, gradients)
+                np.add.at(sums, group.owners, losses)
+                meter.add(group.samples)
             if self.training.max_grad_norm is not None:
                 clip_rows(gradients, self.training.max_grad_norm)
             optimiser.step(gradients, active)
-            sums[:active] += losses.detach().numpy()
-            meter.add(int((rows >= 0).sum()))
-        return [
-            float(total / count) if count else float("nan") for total, count in zip(sums, steps, strict=True)
-        ]
+        return [float(total / count) if count else nan for total, count in zip(sums, steps, strict=True)]
+
+    def _groups(self, passes: Passes, plans: Sequence[np.ndarray]) -> list[Group]:
+        tokens = passes.store.tokens
+        pieces = [p for c, plan in enumerate(plans) for p in cut(c, plan, tokens, self.block_tokens)]
+        return pack(pieces, self.block_tokens)
+
+    def _add_gradients(
+        self,
+        passes: Passes,
+        stack: Stack,
+        group: Group,
+        counts: np.ndarray,
+        terms: LocalTerms,
+        gradients: Sequence[Tensor],
+    ) -> np.ndarray:
+        """Add a group's part to the vehicles' gradients; return its part of their mean losses, (k,)."""
+        mine = stack.select(group.owners)
+        leaves = [value.requires_grad_() for value, _ in self._trained(mine, terms)]
+        size = torch.from_numpy(counts[group.owners])
+        losses = passes.losses(mine, group.rows) / size
+        objective = losses.sum()
+        if terms.penalty is not None:  # a batch in several pieces pays it in parts
+            part = torch.from_numpy((group.rows >= 0).sum(axis=1)) / size
+            objective = objective + (part * terms.penalty(mine.A, mine.B, mine.ranks)).sum()
+        index = torch.from_numpy(group.owners)
+        for total, gradient in zip(gradients, torch.autograd.grad(objective, leaves), strict=True):
+            total.index_add_(0, index, gradient)
+        values: np.ndarray = losses.detach().numpy()
+        return values
 
     def _trained(self, stack: Stack, terms: LocalTerms) -> list[tuple[Tensor, float]]:
         """Return the tensors of ``stack`` that train, with their learning rates."""
         factors = [*(stack.A.values() if terms.train_a else ()), *(stack.B.values() if terms.train_b else ())]
-        heads = [stack.weight, stack.bias]
-        return [(f, self.training.learning_rate) for f in factors] + [
-            (h, self.training.head_learning_rate) for h in heads
-        ]
-
-    def _losses(self, store: PrefixStore, stack: Stack, rows: np.ndarray) -> Tensor:
-        """Return each vehicle's mean cross-entropy over its real samples, (k,)."""
-        logits = self._logits(store, stack, rows)
-        real = torch.from_numpy(rows >= 0)
-        labels = torch.from_numpy(np.where(rows >= 0, store.examples.labels[rows], 0))
-        losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(real.shape)
-        return (losses * real).sum(1) / real.sum(1)
+        rate, head_rate = self.training.learning_rate, self.training.head_learning_rate
+        return [*((f, rate) for f in factors), (stack.weight, head_rate), (stack.bias, head_rate)]
 
     @torch.inference_mode()
     def _measure(
-        self, store: PrefixStore, stack: Stack, chunk: list[Member], meter: Meter
+        self, passes: Passes, stack: Stack, chunk: list[Member], meter: Meter
     ) -> list[Metrics | None]:
         """Return each vehicle's metrics on its holdout."""
-        sizes = np.array([len(m.holdout) for m in chunk])
-        order = np.argsort(-sizes, kind="stable")
-        sorted_stack, found = stack.select(order), dict[int, Metrics]()
-        begin = 0
-        while begin < sizes.max(initial=0):
-            active = order[: int((sizes > begin).sum())]
-            longest = max(chunk[c].longest for c in active)
-            end = begin + max(1, self.block_tokens // (len(active) * longest))
-            rows = padded([chunk[c].holdout[begin:end] for c in active])
-            logits = self._logits(store, sorted_stack.first(len(active)), rows)
-            for c, mine, scores in zip(active, rows, logits, strict=True):
-                part = tally(scores[mine >= 0], store.examples.labels[mine[mine >= 0]])
+        found: dict[int, Metrics] = {}
+        for group in self._groups(passes, [m.holdout for m in chunk]):
+            logits = passes.logits(stack.select(group.owners), group.rows)
+            for c, mine, scores in zip(group.owners.tolist(), group.rows, logits, strict=True):
+                real = mine >= 0
+                part = tally(scores[torch.from_numpy(real)], passes.store.examples.labels[mine[real]])
                 found[c] = found[c] + part if c in found else part
-            meter.add(int((rows >= 0).sum()))
-            begin = end
+            meter.add(group.samples)
         return [found.get(c) for c in range(len(chunk))]

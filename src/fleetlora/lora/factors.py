@@ -75,5 +75,5 @@ def components(B: Tensor, A: Tensor) -> Components:
     q_left, r_left = torch.linalg.qr(B.double())
     q_right, r_right = torch.linalg.qr(A.double().T)
     U, S, Vt = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
-    live = int((S > DEAD * S.max()).sum()) if len(S) else 0
+    live = int(torch.count_nonzero(S / S.max() > DEAD)) if S.any() else 0
     return Components(q_left @ U[:, :live], S[:live], Vt[:live] @ q_right.T)

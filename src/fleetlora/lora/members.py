@@ -11,13 +11,17 @@ from fleetlora.errors import InputError
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.metrics import Metrics
 
-__all__ = ["LocalResult", "Member", "Meter", "Progress", "chunks", "members_of", "padded"]
+__all__ = ["LocalResult", "Member", "Meter", "Progress", "chunks", "members_of"]
 
 #: Called with the samples done and the samples in all.
 Progress = Callable[[int, int], None]
 
-#: Vehicles whose longest samples differ by less than this many tokens may share a chunk's padding freely.
-LENGTH_BUCKET = 8
+#: Memory for the factors of a chunk of vehicles, bytes, and how many copies of them training keeps: values,
+#: two moments, gradients and the group at work.
+STATE_BYTES, STATE_COPIES = 2**30, 6
+
+#: Ranks that differ by more than this share of a layer's smaller dimension are not padded to each other.
+RANK_SPREAD = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,22 @@ class Member:
         adapter: What it received.
         schedule: (steps, batch) int64 rows, negative where there is no sample.
         holdout: (k,) int64 rows.
-        longest: Tokens of its longest sample.
     """
 
     index: int
     adapter: Adapter
     schedule: np.ndarray
     holdout: np.ndarray
-    longest: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Every row it uses, repeats included."""
+        return np.concatenate([self.schedule[self.schedule >= 0], self.holdout])
 
     @property
     def samples(self) -> int:
         """Samples of its whole schedule."""
         return int((self.schedule >= 0).sum())
-
-    @property
-    def tokens(self) -> int:
-        """Most tokens of one of its steps, padding included."""
-        return int(max(1, self.schedule.shape[1]) * self.longest)
 
 
 class Meter:
@@ -107,7 +109,7 @@ def members_of(
     adapters: Sequence[Adapter],
     schedules: Sequence[np.ndarray],
     holdout: Sequence[np.ndarray] | None,
-    tokens: np.ndarray,
+    count: int,
 ) -> list[Member]:
     """Return the cohort's members in the caller's order.
 
@@ -115,7 +117,7 @@ def members_of(
         adapters: One per vehicle.
         schedules: (steps, batch) rows per vehicle.
         holdout: (k,) rows per vehicle, or ``None``.
-        tokens: (N,) tokens of every example.
+        count: Number of examples.
 
     Raises:
         InputError: Lists of different lengths, rows out of range, or a step without a sample.
@@ -129,9 +131,8 @@ def members_of(
     members = []
     for index, (adapter, schedule, rows) in enumerate(zip(adapters, schedules, held, strict=True)):
         plan, mine = np.asarray(schedule, dtype=np.int64), np.asarray(rows, dtype=np.int64)
-        _check_rows(index, plan, mine, len(tokens))
-        used = np.concatenate([plan[plan >= 0], mine])
-        members.append(Member(index, adapter, plan, mine, int(tokens[used].max(initial=1))))
+        _check_rows(index, plan, mine, count)
+        members.append(Member(index, adapter, plan, mine))
     return members
 
 
@@ -145,30 +146,22 @@ def _check_rows(index: int, plan: np.ndarray, held: np.ndarray, count: int) -> N
         raise InputError("a step holds no sample", where=where, mend="leave the step out of the schedule")
 
 
-def chunks(members: Sequence[Member], block_tokens: int) -> list[list[Member]]:
-    """Split a cohort into chunks of at most ``block_tokens`` tokens a step, a member at least.
+def chunks(members: Sequence[Member]) -> list[list[Member]]:
+    """Split a cohort into chunks that are trained one after the other.
 
-    Members of like length and like rank come together, so that little is padded; within a chunk those with
-    the most steps come first, so that the ones still training are always its first rows.
+    A chunk's factors are padded to its highest rank, so ranks far apart do not share one, and its factors
+    with all that training keeps of them stay under :data:`STATE_BYTES`. Within a chunk those with the most
+    steps come first: the ones that still train are always its first rows.
     """
-    ordered = sorted(
-        members, key=lambda m: (-(-m.longest // LENGTH_BUCKET), m.adapter.rank, -len(m.schedule))
-    )
     found: list[list[Member]] = []
-    for member in ordered:
-        grown = [*found[-1], member] if found else [member]
-        batch = max(m.schedule.shape[1] for m in grown)
-        longest = max(m.longest for m in grown)
-        if found and len(grown) * max(1, batch) * longest <= block_tokens:
+    for member in sorted(members, key=lambda m: -m.adapter.rank):
+        mate = found[-1][0].adapter if found else None
+        if (
+            mate is not None
+            and mate.rank - member.adapter.rank <= mate.narrowest * RANK_SPREAD
+            and (len(found[-1]) + 1) * mate.parameters * STATE_COPIES * 4 <= STATE_BYTES
+        ):
             found[-1].append(member)
         else:
             found.append([member])
     return [sorted(chunk, key=lambda m: -len(m.schedule)) for chunk in found]
-
-
-def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Return ragged rows as one (k, longest) array, −1 where a row has ended."""
-    out = np.full((len(rows), max(len(r) for r in rows)), -1, dtype=np.int64)
-    for line, row in zip(out, rows, strict=True):
-        line[: len(row)] = row
-    return out

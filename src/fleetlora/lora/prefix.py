@@ -7,55 +7,118 @@ whatever order examples are first seen, the numbers are the same.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from fleetlora.errors import InputError
 from fleetlora.lora.backbone import Backbone
 from fleetlora.lora.examples import Examples
 
-__all__ = ["PrefixStore"]
+__all__ = ["PrefixCache", "PrefixStore"]
 
 #: Fewest tokens of one run; BLAS takes other paths, with other rounding, for smaller products.
 FEWEST_TOKENS = 64
 
 
-class PrefixStore:
-    """Inputs of encoder layer ``depth`` (or pooled features) for the examples of one data set.
+class PrefixCache:
+    """A memory budget for prefix outputs, shared by all data sets and trainers that are given it.
 
     Args:
-        backbone: The encoder.
-        examples: The data set.
-        depth: Layers that are run; all of them, and the outputs are pooled.
-        limit_bytes: Memory it may use; if the whole data set needs more, nothing is kept.
-        chunk_tokens: Most tokens of one run through the encoder.
-        dtype: Arithmetic of the encoder.
+        limit_bytes: Memory for all data sets together; one that no longer fits is computed anew each time.
+            0 turns keeping off.
     """
 
+    def __init__(self, limit_bytes: int = 2 * 2**30) -> None:
+        self.limit_bytes = limit_bytes
+        self._stores: dict[tuple[int, int, int, torch.dtype], PrefixStore] = {}
+
+    @property
+    def room_bytes(self) -> int:
+        """Memory that is still free."""
+        return self.limit_bytes - sum(store.used_bytes for store in self._stores.values())
+
+    def store(
+        self, backbone: Backbone, examples: Examples, depth: int, dtype: torch.dtype = torch.float32
+    ) -> PrefixStore:
+        """Return the store of a data set below layer ``depth``, the same one each time.
+
+        Args:
+            backbone: The encoder.
+            examples: The data set.
+            depth: Layers that are run; if all of them, their outputs are pooled.
+            dtype: Arithmetic of the encoder.
+
+        Raises:
+            InputError: An example has no tokens, or more than the backbone takes.
+        """
+        key = (id(backbone), id(examples), depth, dtype)
+        if key not in self._stores:
+            self._stores[key] = PrefixStore(self, backbone, examples, depth, dtype)
+        return self._stores[key]
+
+
+class _Table:
+    """Token rows of some examples, filled as they are asked for."""
+
+    def __init__(self, rows: np.ndarray, sizes: np.ndarray, width: int) -> None:
+        self.rows = rows
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.memory = torch.empty(int(self.starts[-1]), width)
+        self.filled = np.zeros(len(rows), dtype=bool)
+
+
+class PrefixStore:
+    """One data set's inputs of encoder layer ``depth``, or its pooled features: :meth:`PrefixCache.store`."""
+
     def __init__(
-        self,
-        backbone: Backbone,
-        examples: Examples,
-        depth: int,
-        limit_bytes: int,
-        chunk_tokens: int,
-        dtype: torch.dtype = torch.float32,
+        self, cache: PrefixCache, backbone: Backbone, examples: Examples, depth: int, dtype: torch.dtype
     ) -> None:
-        self.backbone, self.examples, self.depth, self.dtype = backbone, examples, depth, dtype
-        self.chunk_tokens = chunk_tokens
+        self.cache, self.backbone, self.examples, self.depth, self.dtype = (
+            cache,
+            backbone,
+            examples,
+            depth,
+            dtype,
+        )
         self.pooled = depth == backbone.n_layers
-        count = len(examples.labels)
-        if backbone.kind == "image":
-            self.tokens = np.full(count, backbone.image_tokens, dtype=np.int64)
-        else:
-            self.tokens = np.asarray(examples.lengths, dtype=np.int64)
-        rows = np.ones(count, dtype=np.int64) if self.pooled else self.tokens
-        self.offsets = np.concatenate([[0], np.cumsum(rows)])
-        needed = int(self.offsets[-1]) * backbone.width * 4
-        self.kept = needed <= limit_bytes
-        self.used_bytes = needed if self.kept else 0
-        self._seen = np.zeros(count, dtype=bool)
-        self._memory = torch.empty(int(self.offsets[-1]) if self.kept else 0, backbone.width)
+        self.tokens = _token_counts(backbone, examples)
+        self.sizes = np.ones_like(self.tokens) if self.pooled else self.tokens
+        self._whole: _Table | None = None
+        self._held: _Table | None = None
+        every = np.arange(len(self.tokens))
+        if self._bytes(every) <= cache.room_bytes:
+            self._whole = _Table(every, self.sizes, backbone.width)
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether the whole data set's outputs are kept."""
+        return self._whole is not None
+
+    @property
+    def used_bytes(self) -> int:
+        """Memory of the outputs that are kept now."""
+        return sum(self._bytes(table.rows) for table in (self._whole, self._held) if table)
+
+    def arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which the encoder runs in this store's arithmetic."""
+        return torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32)
+
+    @contextlib.contextmanager
+    def holding(self, rows: np.ndarray) -> Iterator[None]:
+        """Compute the outputs of ``rows`` now; keep them at least this long, if there is room."""
+        distinct = np.unique(rows)
+        if self._whole:
+            self._fill(self._whole, distinct)
+        elif self._bytes(distinct) <= self.cache.room_bytes:
+            self._held = self._filled(distinct)
+        try:
+            yield
+        finally:
+            self._held = None
 
     def hidden(self, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Return padded inputs of layer ``depth`` and the mask of real tokens.
@@ -80,37 +143,61 @@ class PrefixStore:
         memory, starts = self._rows(rows)
         return memory[torch.from_numpy(starts)]
 
+    def _bytes(self, rows: np.ndarray) -> int:
+        return int(self.sizes[rows].sum()) * self.backbone.width * 4
+
     def _rows(self, rows: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """Return a table of token rows and where each example begins in it."""
-        if self.kept:
-            fresh = np.unique(rows[~self._seen[rows]])
-            self._compute(fresh, self._memory, self.offsets[fresh])
-            self._seen[fresh] = True
-            return self._memory, self.offsets[rows]
-        distinct, where = np.unique(rows, return_inverse=True)
-        sizes = self.offsets[distinct + 1] - self.offsets[distinct]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        table = torch.empty(int(starts[-1]), self.backbone.width)
-        self._compute(distinct, table, starts[:-1])
-        return table, starts[where]
+        table = self._held or self._whole
+        if table is None:
+            table = self._filled(np.unique(rows))
+        elif table is self._whole:
+            self._fill(table, np.unique(rows))
+        return table.memory, table.starts[np.searchsorted(table.rows, rows)]
+
+    def _filled(self, distinct: np.ndarray) -> _Table:
+        table = _Table(distinct, self.sizes[distinct], self.backbone.width)
+        self._fill(table, distinct)
+        return table
 
     @torch.no_grad()
-    def _compute(self, rows: np.ndarray, table: Tensor, starts: np.ndarray) -> None:
-        for length in np.unique(self.tokens[rows]):
-            same = np.flatnonzero(self.tokens[rows] == length)
-            step = max(1, self.chunk_tokens // int(length))
+    def _fill(self, table: _Table, distinct: np.ndarray) -> None:
+        """Compute what ``table`` lacks of some of its examples, in groups of one length."""
+        lacking = distinct[~table.filled[np.searchsorted(table.rows, distinct)]]
+        for length in np.unique(self.tokens[lacking]).tolist():
+            same = lacking[self.tokens[lacking] == length]
+            step = max(1, self.backbone.block_tokens // length)
             for begin in range(0, len(same), step):
                 part = same[begin : begin + step]
-                values = self._run(rows[part], int(length))
-                size = 1 if self.pooled else int(length)
-                index = (starts[part][:, None] + np.arange(size)).ravel()
-                table[torch.from_numpy(index)] = values.reshape(len(index), -1)
+                at = np.searchsorted(table.rows, part)
+                index = (table.starts[at][:, None] + np.arange(self.sizes[part[0]])).ravel()
+                table.memory[torch.from_numpy(index)] = self._run(part, length).reshape(len(index), -1)
+                table.filled[at] = True
 
     def _run(self, rows: np.ndarray, length: int) -> Tensor:
-        fewest = -(-FEWEST_TOKENS // length)
-        filled = np.resize(rows, max(len(rows), fewest))
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+        filled = np.resize(rows, max(len(rows), -(-FEWEST_TOKENS // length)))
+        with self.arithmetic():
             hidden = self.backbone.prefix(self.examples.batch(filled), self.depth)
+            if hidden.shape[1] != length:
+                raise InputError(
+                    f"examples of length {length} came as batches of {hidden.shape[1]} tokens",
+                    mend="let batch() pad to the longest of the rows it is given",
+                )
             if self.pooled:
                 hidden = self.backbone.pool(hidden, None)
         return hidden[: len(rows)].float()
+
+
+def _token_counts(backbone: Backbone, examples: Examples) -> np.ndarray:
+    """Return the (N,) tokens that each example has inside the encoder."""
+    if backbone.kind == "image":
+        return np.full(len(examples.labels), backbone.image_tokens, dtype=np.int64)
+    tokens = np.asarray(examples.lengths, dtype=np.int64)
+    most = backbone.most_tokens
+    if len(tokens) and (tokens.min() < 1 or tokens.max() > most):
+        raise InputError(
+            f"texts have {tokens.min()} to {tokens.max()} tokens; the backbone takes 1 to {most}",
+            where=backbone.path,
+            mend="encode them with fewer tokens each (max_tokens)",
+        )
+    return tokens
