@@ -109,7 +109,7 @@ def test_a_failed_write_leaves_nothing_behind(
     def full(_from: object, _to: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tokens.os, "replace", full)
+    monkeypatch.setattr("fleetlora.files.os.replace", full)
     with pytest.raises(InputError, match="disk is full"):
         tokenise(["go"], text_backbone, 8)
     assert list((cache / "derived" / "tokens").iterdir()) == []

@@ -1,7 +1,7 @@
 """What a run leaves behind: its tables, its ledger of joules, its result, and reading them back."""
 
 from fleetlora.records.digest import digest_of
-from fleetlora.records.files import REPORT, replacing, write_text
+from fleetlora.records.files import REPORT
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
 from fleetlora.records.measures import latency_s, outcome_counts
@@ -32,8 +32,6 @@ __all__ = [
     "open_run",
     "outcome_counts",
     "read_map",
-    "replacing",
     "street_lines",
     "write_map",
-    "write_text",
 ]

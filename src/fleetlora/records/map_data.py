@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.records.files import write_text
+from fleetlora.files import write_text
 
 __all__ = ["MapData", "read_map", "street_lines", "write_map"]
 

@@ -12,16 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.records.files import (
-    CONFIG,
-    LOG,
-    MAP,
-    RESULT,
-    replacing,
-    run_files,
-    table_file,
-    write_text,
-)
+from fleetlora.files import replacing, write_text
+from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
 from fleetlora.records.result import RunIdentity
 from fleetlora.records.schemas import TABLES, arrow_schema, arrow_table
 

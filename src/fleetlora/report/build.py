@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleetlora.records import REPORT, open_run, write_text
+from fleetlora.files import write_text
+from fleetlora.records import REPORT, open_run
 
 __all__ = ["build_report"]
 

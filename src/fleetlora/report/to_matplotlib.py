@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleetlora.errors import MissingDependencyError
-from fleetlora.records import replacing
+from fleetlora.files import replacing
 from fleetlora.report.figure import MOST_BROKEN, Figure, Series
 from fleetlora.report.palette import GREY, GRID, INK, MARKERS
 

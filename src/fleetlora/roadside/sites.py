@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.errors import InputError
+from fleetlora.files import write_text
 from fleetlora.roadside.ragged import Bools, Floats, Ints
 
 __all__ = ["Sites"]
@@ -91,8 +91,5 @@ class Sites:
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        draft.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(draft, target)
+        write_text(target, text.getvalue())
         return target

@@ -4,7 +4,6 @@ from fleetlora.tasks import sources
 from fleetlora.tasks.batching import schedule, schedule_many
 from fleetlora.tasks.encode import Encoding, encode_task
 from fleetlora.tasks.examples import ImageExamples, TaskData, TextExamples
-from fleetlora.tasks.metrics import Metrics
 from fleetlora.tasks.partition import Partition
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask, TaskSource
 from fleetlora.tasks.shards import Shards
@@ -13,7 +12,6 @@ __all__ = [
     "TASK_SOURCES",
     "Encoding",
     "ImageExamples",
-    "Metrics",
     "Partition",
     "RawSplit",
     "RawTask",

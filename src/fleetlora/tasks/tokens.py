@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleetlora.errors import ConfigError, InputError, MissingDependencyError
+from fleetlora.files import replacing
 from fleetlora.tasks.backbone_files import read_json
 
 __all__ = ["Tokens", "tokenise"]
@@ -205,12 +204,5 @@ def _write(path: Path, tokens: Tokens) -> None:
     from fleetlora.assets import cache_errors
 
     data = save({"ids": tokens.ids, "offsets": tokens.offsets, "pad_id": np.asarray([tokens.pad_id])})
-    with cache_errors(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:8]}.", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    with cache_errors(path), replacing(path) as part:
+        part.write_bytes(data)

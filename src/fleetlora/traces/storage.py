@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fleetlora.errors import InputError
+from fleetlora.files import replacing
 from fleetlora.traces.tracks import Tracks
 
 __all__ = ["FORMAT_VERSION", "holds_tracks", "load_saved_tracks", "save_tracks", "whole_file"]
@@ -31,18 +31,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
+        with replacing(path) as part:
+            yield part
     except OSError as error:
         raise InputError(
             f"cannot write: {error.strerror or error}", where=str(path), mend="choose another place"
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def holds_tracks(path: Path) -> bool:
