@@ -32,7 +32,15 @@ from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.sizes import AdapterLayout
 from fleetlora.registry import Registry
 
-__all__ = ["AGGREGATION_RULES", "AggregationRule", "LocalTerms", "Traffic", "average_heads", "shares"]
+__all__ = [
+    "AGGREGATION_RULES",
+    "AggregationRule",
+    "LocalTerms",
+    "Traffic",
+    "average_heads",
+    "check_finite",
+    "shares",
+]
 
 #: A term per vehicle (C,), of a cohort's factors A {name: (C, R, n)}, B {name: (C, m, R)}, ranks (C,).
 Penalty = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
@@ -127,6 +135,22 @@ def shares(weights: Sequence[float], count: int) -> list[float]:
     if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise InputError("aggregation weights must be finite, not negative, and not all zero")
     return [float(v) for v in values / values.sum()]
+
+
+def check_finite(adapters: Sequence[Adapter]) -> None:
+    """Refuse adapters that training has driven to infinity.
+
+    Raises:
+        InputError: Names the tensor.
+    """
+    for adapter in adapters:
+        for name, value in adapter.tensors().items():
+            if not bool(torch.isfinite(value).all()):
+                raise InputError(
+                    f"an update's tensor {name} is not finite: its training diverged",
+                    where="training",
+                    mend="lower learning_rate or head_learning_rate, or set max_grad_norm",
+                )
 
 
 def average_heads(adapters: Sequence[Adapter], parts: Sequence[float]) -> dict[str, Tensor]:

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fleetlora.errors import ConfigError, InputError
+from fleetlora.errors import InputError
 from fleetlora.lora.loading import load_encoder, without_pooler
 from fleetlora.lora.sizes import AdapterLayout
 from fleetlora.lora.spec import LoraSpec
-from fleetlora.registry import suggest
+from fleetlora.lora.targets import adapted_names
 
 __all__ = ["Backbone", "Pooling"]
 
@@ -32,18 +32,6 @@ Pooling = Literal["auto", "mean", "cls"]
 #: Bytes of the widest activation of one pass. Larger blocks fall out of the allocator's pool (glibc maps
 #: those over 32 MiB afresh each time), which costs more than larger products win.
 BLOCK_BYTES = 24 * 2**20
-
-#: BERT's names of linear layers, and what other families call the same; a target that matches nothing itself
-#: is looked up here.
-SPELLINGS = {
-    "query": ("q_proj", "q_lin"),
-    "key": ("k_proj", "k_lin"),
-    "value": ("v_proj", "v_lin"),
-    "attention.output.dense": ("o_proj", "out_lin"),
-    "intermediate.dense": ("fc1", "lin1"),
-    "output.dense": ("o_proj", "out_lin", "fc2", "lin2"),
-    "dense": ("o_proj", "out_lin", "fc1", "lin1", "fc2", "lin2"),
-}
 
 
 class _Reached(Exception):
@@ -76,10 +64,13 @@ class Backbone:
         )
         self.pooling = {"text": "mean", "image": "cls"}[self.kind] if pooling == "auto" else pooling
         self.layers_path, self.layers = _encoder_layers(model, path)
-        self.width = int(cast(Any, model).config.hidden_size)
         self.norm: nn.Module | None = None
-        self.image_tokens = 0
-        self._probe()
+        try:
+            shape = self._probe()
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise _unfit(path) from error
+        self.width = shape[2]
+        self.image_tokens = shape[1] if self.kind == "image" else 0
 
     @classmethod
     def from_path(cls, path: str | Path, pooling: Pooling = "auto") -> Backbone:
@@ -127,20 +118,7 @@ class Backbone:
         Raises:
             ConfigError: A layer or a target does not exist.
         """
-        linears = {i: self._linears(i) for i in self._layer_numbers(spec)}
-        found: dict[int, list[str]] = {i: [] for i in linears}
-        for target in spec.target_modules:
-            hits = {i: _matching(target, names) for i, names in linears.items()}
-            if not any(hits.values()):
-                known = sorted({name.rsplit(".", 1)[-1] for names in linears.values() for name in names})
-                raise ConfigError(
-                    f"no linear layer of the backbone is called {target!r}",
-                    where="lora.target_modules",
-                    mend=suggest(target, known),
-                )
-            for i, names in hits.items():
-                found[i] += [f"{self.layers_path}.{i}.{n}" for n in names]
-        return {i: list(dict.fromkeys(names)) for i, names in found.items() if names}
+        return adapted_names(self.layers, self.layers_path, spec)
 
     def layout(self, spec: LoraSpec, n_classes: int) -> AdapterLayout:
         """Return the shapes of the adapters that ``spec`` puts on this backbone for ``n_classes`` classes."""
@@ -241,38 +219,16 @@ class Backbone:
         )
         return twin
 
-    def _layer_numbers(self, spec: LoraSpec) -> list[int]:
-        count = self.n_layers
-        wanted = range(count) if spec.layers is None else spec.layers
-        for layer in wanted:
-            if not -count <= layer < count:
-                raise ConfigError(
-                    f"layer {layer} does not exist: the backbone has {count} layers",
-                    where="lora.layers",
-                    mend=f"use numbers from {-count} to {count - 1}",
-                )
-        if not wanted:
-            raise ConfigError(
-                "no layer is adapted", where="lora.layers", mend="name a layer, or leave it out"
-            )
-        return sorted({layer % count for layer in wanted})
-
-    def _linears(self, layer: int) -> list[str]:
-        return [name for name, m in self.layers[layer].named_modules() if isinstance(m, nn.Linear)]
-
     @torch.no_grad()
-    def _probe(self) -> None:
-        """Find the final norm, and check that the split run equals the model's own."""
+    def _probe(self) -> tuple[int, int, int]:
+        """Find the final norm such that the split run equals the model's own; return its output's shape."""
         inputs, mask = self._probe_inputs()
         whole = self.run_below(inputs, self.n_layers)
-        self.image_tokens = whole.shape[1] if self.kind == "image" else 0
-        try:
-            for norm in (None, *_outer_norms(self.model, self.layers)):
-                self.norm = norm
-                if _close(self.suffix(self.run_below(inputs, 0), mask, 0), whole, mask):
-                    return
-        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise _unfit(self.path) from error
+        for norm in (None, *_outer_norms(self.model, self.layers)):
+            self.norm = norm
+            if _close(self.suffix(self.run_below(inputs, 0), mask, 0), whole, mask):
+                examples, tokens, width = whole.shape
+                return examples, tokens, width
         raise _unfit(self.path)
 
     def _probe_inputs(self) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -280,15 +236,6 @@ class Backbone:
             return _probe_text(cast(Any, self.model).config)
         pixels = self.blank_inputs(1, 0)["pixel_values"]
         return {"pixel_values": torch.linspace(-1, 1, pixels.numel()).view_as(pixels)}, None
-
-
-def _matching(target: str, names: list[str]) -> list[str]:
-    """Return the layers that end in ``target``, or in another family's word for it."""
-    for spellings in ((target,), SPELLINGS.get(target, ())):
-        hits = [n for n in names if any(f".{n}".endswith(f".{spelling}") for spelling in spellings)]
-        if hits:
-            return hits
-    return []
 
 
 def _unfit(path: str) -> InputError:

@@ -17,7 +17,14 @@ from torch import Tensor
 
 from fleetlora.lora import factors
 from fleetlora.lora.adapter import Adapter, init_adapter
-from fleetlora.lora.aggregation import AGGREGATION_RULES, LocalTerms, Traffic, average_heads, shares
+from fleetlora.lora.aggregation import (
+    AGGREGATION_RULES,
+    LocalTerms,
+    Traffic,
+    average_heads,
+    check_finite,
+    shares,
+)
 from fleetlora.lora.factors import Components
 from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
 from fleetlora.settings import Settings, quantity
@@ -85,6 +92,7 @@ class Product(Settings):
     def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
         """Return the weighted sum of products as singular components, and the average head."""
         parts = shares(weights, len(models))
+        check_finite(models)
         sums: dict[str, Components] = {}
         for name in dict.fromkeys(name for m in models for name in m.names):
             left, right = factors.stack(
