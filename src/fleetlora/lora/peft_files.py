@@ -8,7 +8,6 @@ A head alone (rank 0) is ``head.safetensors`` only.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fleetlora.errors import InputError
+from fleetlora.files import replacing
 from fleetlora.lora.adapter import Adapter
 
 __all__ = ["load_peft", "save_peft"]
@@ -40,7 +40,6 @@ def save_peft(
         head_info: Notes kept with the head, for example its pooling and class names.
     """
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
     head = {name: value.float().contiguous() for name, value in adapter.head.items()}
     notes = {**(head_info or {}), "format": "pt", "alpha": repr(adapter.alpha)}
     _put(folder / HEAD, save(head, metadata=notes))
@@ -90,12 +89,8 @@ def load_peft(directory: str | Path) -> Adapter:
 
 
 def _put(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_bytes(content)
 
 
 def _read(path: Path, mend: str) -> tuple[dict[str, Tensor], dict[str, str]]:
