@@ -20,7 +20,7 @@ from fleetlora.scheduling import POLICIES, Policy, PolicyContext
 
 if TYPE_CHECKING:
     from fleetlora.federation.learner import Learner
-    from fleetlora.lora import Backbone
+    from fleetlora.lora import Backbone, PrefixCache
     from fleetlora.tasks import Shards, TaskData
 
 __all__ = ["Materials", "build_materials", "build_simulation", "build_world"]
@@ -93,11 +93,15 @@ def build_world(experiment: Experiment, say: Say = lambda line: None) -> World:
 
 @dataclass(frozen=True)
 class Materials:
-    """What learning needs beside the world: the backbone, the tasks' data, and who holds what."""
+    """What learning needs beside the world: the backbone, the tasks' data, and who holds what.
+
+    ``cache`` keeps the outputs of frozen layers; learners of one study share it.
+    """
 
     backbone: Backbone
     tasks: list[TaskData]
     shards: list[Shards]
+    cache: PrefixCache
 
 
 def build_materials(experiment: Experiment, world: World, say: Say = lambda line: None) -> Materials:
@@ -107,7 +111,7 @@ def build_materials(experiment: Experiment, world: World, say: Say = lambda line
         InputError: The model or a task's data is not usable.
     """
     from fleetlora.assets import resolve
-    from fleetlora.lora import Backbone
+    from fleetlora.lora import Backbone, PrefixCache
     from fleetlora.tasks import encode_task
 
     path = resolve(experiment.backbone.path)
@@ -129,7 +133,7 @@ def build_materials(experiment: Experiment, world: World, say: Say = lambda line
                 groups=data.train.group,
             )
         )
-    return Materials(backbone, tasks, shards)
+    return Materials(backbone, tasks, shards, PrefixCache(experiment.backbone.cache_mib * 2**20))
 
 
 def _homes(world: World) -> np.ndarray:
@@ -146,7 +150,7 @@ def build_learner(experiment: Experiment, materials: Materials) -> Learner:
     from fleetlora.federation.lora_learner import LoraLearner
     from fleetlora.lora import CohortTrainer
 
-    trainer = CohortTrainer(materials.backbone, experiment.lora, experiment.training)
+    trainer = CohortTrainer(materials.backbone, experiment.lora, experiment.training, materials.cache)
     return LoraLearner(
         backbone=materials.backbone,
         spec=experiment.lora,

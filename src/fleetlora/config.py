@@ -140,6 +140,9 @@ class BackboneSection(Settings):
     path: str = Field(
         "asset:minilm", description="a directory, an asset, or a model id of the Hugging Face hub"
     )
+    cache_mib: int = quantity(
+        1536, "MiB", "memory for outputs of frozen layers, which are then computed once; 0 is none", ge=0
+    )
 
 
 class Experiment(Settings):

@@ -1,0 +1,112 @@
+"""Every command and every Python block of the README is run, on real inputs but few rounds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+#: Laid over every documented run, so that it ends in seconds.
+SHORTER = [
+    "--set=round.count=1",
+    "--set=evaluation.head_only=false",
+    "--set=tasks.newsgroups.encoding.max_test=200",
+    "--set=tasks.reuters.encoding.max_test=300",
+    "--set=admission.vehicles_per_task=1",
+    "--set=training.steps=1",
+]
+
+
+def documented_commands() -> list[str]:
+    lines = re.findall(r"^    (fleetlora [^\n]*)$", README, flags=re.MULTILINE)
+    return [line.split("  #")[0].split("   ")[0].strip() for line in lines]
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def _cabs(folder: Path, n_cabs: int = 60) -> None:
+    """Save cabs in Cabspotting's own form: newest fix first, driving up and down Market Street."""
+    folder.mkdir()
+    for cab in range(n_cabs):
+        lines = []
+        for minute in range(61):
+            s = (cab * 13 + minute * (3 + cab % 4)) % 100
+            along = s if s < 50 else 100 - s
+            lat, lon = 37.77 + 0.0004 * along, -122.42 + 0.0005 * along
+            lines.append(f"{lat:.5f} {lon:.5f} {cab % 2} {1_212_649_200 + 60 * minute}")
+        (folder / f"new_cab{cab:02d}.txt").write_text("\n".join(reversed(lines)) + "\n")
+
+
+def _taxis(path: Path) -> None:
+    import gzip
+
+    rows = [
+        f"t{v},{1_600_000_000 + 20 * i},{52.2 + 2e-4 * i:.5f},{21 + 1e-3 * v:.5f}"
+        for v in range(4)
+        for i in range(30)
+    ]
+    path.write_bytes(gzip.compress(("vehicle,t,lat,lon\n" + "\n".join(rows) + "\n").encode()))
+
+
+def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False)
+
+
+def test_the_readme_documents_the_commands() -> None:
+    commands = documented_commands()
+    assert len(commands) >= 6
+    assert len(python_blocks()) == 2
+
+
+def test_every_command_of_the_table_exists() -> None:
+    from typer.main import get_command
+
+    from fleetlora.cli import app
+
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"\| `fleetlora (\w+)", README)) | set(
+        re.findall(r"`fleetlora (\w+) PRESET", README)
+    )
+    assert named <= known
+    assert known <= named | {"config"}, "a command is missing in the README"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", documented_commands())
+def test_a_documented_command_works(line: str, tmp_path: Path, real_inputs: None) -> None:
+    _cabs(tmp_path / "cabspottingdata")
+    _taxis(tmp_path / "taxis.csv.gz")
+    command, _, into = line.partition(" > ")
+    words = shlex.split(command)
+    if words[1] == "run":
+        words += SHORTER
+    done = _run(words, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert not into or "warsaw" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_python_block_works(number: int, tmp_path: Path, real_inputs: None) -> None:
+    file = tmp_path / "example.py"
+    file.write_text(python_blocks()[number])
+    done = _run([sys.executable, str(file)], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_explains_itself() -> None:
+    said = _run(["make"], ROOT).stdout
+    for target in ("demo", "test", "check", "help"):
+        assert f"make {target}" in said
