@@ -339,3 +339,18 @@ def test_trained_factors_are_refused_where_the_head_alone_trains(bert: Backbone,
     engine = CohortTrainer(bert, SPEC, LocalTraining(train_adapter=False))
     with pytest.raises(InputError, match="head alone is trained"):
         engine.evaluate(texts, adapter)
+
+
+def test_an_adapter_of_another_backbone_is_refused(bert: Backbone, texts: Texts) -> None:
+    good = init_adapter(bert.layout(SPEC, 5), 2, 0)
+    wide = replace(good, A={n: torch.zeros(2, A.shape[1] + 1) for n, A in good.A.items()})
+    with pytest.raises(InputError, match=r"the adapter's layer encoder.* is \(32, 33\)"):
+        trainer(bert).train(texts, [wide], [np.zeros((1, 1), int)])
+
+
+def test_heads_that_do_not_fit_the_labels_or_each_other_are_refused(bert: Backbone, texts: Texts) -> None:
+    few, right = (init_adapter(bert.layout(SPEC, classes), 2, 0) for classes in (4, 5))
+    with pytest.raises(InputError, match=r"heads of \[4\] classes do not fit labels up to 4"):
+        trainer(bert).evaluate(texts, few)
+    with pytest.raises(InputError, match=r"heads of \[4, 5\] classes"):
+        trainer(bert).train(texts, [few, right], [np.zeros((1, 1), int)] * 2)

@@ -88,8 +88,7 @@ class CohortTrainer:
         Raises:
             InputError: The lists do not match, a step holds no sample, or an adapter does not fit.
         """
-        for adapter in (*adapters, *([base] if base else [])):
-            self._check(adapter)
+        self._check(examples, adapters, base)
         passes = self._passes(examples)
         members = members_of(adapters, schedules, holdout, len(examples.labels))
         meter = Meter(progress, sum(m.samples + 2 * len(m.holdout) for m in members))
@@ -121,8 +120,7 @@ class CohortTrainer:
         Raises:
             InputError: The adapter does not fit the backbone and setting.
         """
-        for part in (adapter, *([base] if base else [])):
-            self._check(part)
+        self._check(examples, [adapter], base)
         passes = self._passes(examples)
         chosen = np.arange(len(examples.labels)) if rows is None else np.asarray(rows, dtype=np.int64)
         head = Stack.of([adapter.head_only()])
@@ -134,14 +132,36 @@ class CohortTrainer:
                 meter.add(len(batch))
         return Metrics.total(parts, adapter.n_classes)
 
-    def _check(self, adapter: Adapter) -> None:
-        strange = sorted(set(adapter.names) - self.adapted)
-        if strange:
+    def _check(self, examples: Examples, adapters: Sequence[Adapter], base: Adapter | None) -> None:
+        """Refuse adapters that fit neither the backbone and setting nor the data set and each other."""
+        classes = max((a.n_classes for a in adapters), default=0)
+        highest = int(np.max(examples.labels, initial=-1))
+        if any(a.n_classes != classes for a in adapters) or (adapters and highest >= classes):
+            found = sorted({a.n_classes for a in adapters})
             raise InputError(
-                f"the adapter holds layer {strange[0]}, which this LoRA setting does not adapt",
-                where="lora.target_modules",
-                mend="use the target_modules and layers the adapter was made with",
+                f"heads of {found} classes do not fit labels up to {highest}",
+                mend="make the adapters for this task's number of classes",
             )
+        for adapter in (*adapters, *([base] if base else [])):
+            self._check_factors(adapter)
+
+    def _check_factors(self, adapter: Adapter) -> None:
+        for name in adapter.names:
+            if name not in self.adapted:
+                raise InputError(
+                    f"the adapter holds layer {name}, which this LoRA setting does not adapt",
+                    where="lora.target_modules",
+                    mend="use the target_modules and layers the adapter was made with",
+                )
+            layer = self.backbone.linear(name)
+            shape = (adapter.B[name].shape[0], adapter.A[name].shape[1])
+            if shape != (layer.out_features, layer.in_features):
+                raise InputError(
+                    f"the adapter's layer {name} is {shape}, the backbone's "
+                    f"{(layer.out_features, layer.in_features)}",
+                    where=self.backbone.path,
+                    mend="use the backbone the adapter was made for",
+                )
         if not self.training.train_adapter and any(bool(B.any()) for B in adapter.B.values()):
             raise InputError(
                 "an adapter with trained factors cannot be used where the head alone is trained",
