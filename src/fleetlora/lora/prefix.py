@@ -60,6 +60,17 @@ class PrefixCache:
             self._stores[key] = PrefixStore(self, backbone, examples, depth, dtype)
         return self._stores[key]
 
+    def below(self, store: PrefixStore) -> PrefixStore | None:
+        """Return the deepest store of the same data below ``store``'s depth that keeps all its outputs."""
+        fitting = [
+            other
+            for (backbone, examples, depth, dtype), other in self._stores.items()
+            if (backbone, examples, dtype) == (id(store.backbone), id(store.examples), store.dtype)
+            and depth < store.depth
+            and other.keeps_all
+        ]
+        return max(fitting, key=lambda other: other.depth, default=None)
+
 
 class _Table:
     """Token rows of some examples, filled as they are asked for."""
@@ -176,8 +187,12 @@ class PrefixStore:
 
     def _run(self, rows: np.ndarray, length: int) -> Tensor:
         filled = np.resize(rows, max(len(rows), -(-FEWEST_TOKENS // length)))
+        below = self.cache.below(self) if self.pooled else None
         with self.arithmetic():
-            hidden = self.backbone.prefix(self.examples.batch(filled), self.depth)
+            if below is None:
+                hidden = self.backbone.prefix(self.examples.batch(filled), self.depth)
+            else:
+                hidden = self.backbone.suffix(below.hidden(filled)[0], None, below.depth)
             if hidden.shape[1] != length:
                 raise InputError(
                     f"examples of length {length} came as batches of {hidden.shape[1]} tokens",
