@@ -22,8 +22,9 @@ demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,400 Wars
 	$(BIN)/fleetlora run warsaw --out $(OUT) --overwrite
 	@echo "open $(OUT)/report.html"
 
+# One thread a worker: two workers with two threads each would wait for one another on two cores.
 test: $(STAMP)  ## Run all tests, with line coverage
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 check: $(STAMP)  ## Check style and types
 	$(BIN)/ruff check src tests
