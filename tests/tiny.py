@@ -25,6 +25,7 @@ def save_backbone(folder: Path, seed: int = 3) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,
+        initializer_range=0.3,  # far enough from nothing that words differ
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -79,6 +80,7 @@ def experiment(folder: Path, **changes: Any) -> dict[str, Any]:
         "backbone": {"path": str(folder / "backbone")},
         "lora": {"ranks": [1, 2, 4]},
         "tasks": [{"name": "signs", **task}, {"name": "turns", **task}],
+        "training": {"learning_rate": 0.02, "head_learning_rate": 0.1},
         "round": {"count": 4, "period_s": 30.0},
         "admission": {"vehicles_per_task": 2},
         **changes,
