@@ -49,7 +49,7 @@ def test_the_result_keeps_its_contract(done: fleetlora.Run) -> None:
 
 
 def test_learning_beats_guessing(done: fleetlora.Run) -> None:
-    assert done.result["mean_accuracy"] > 1 / 3 + 0.1
+    assert done.result["mean_accuracy"] > 0.6, "three classes: guessing gives a third"
 
 
 def test_the_ledger_adds_up_to_the_result(done: fleetlora.Run) -> None:

@@ -33,7 +33,7 @@ def save_backbone(folder: Path, seed: int = 3) -> Path:
     return folder
 
 
-def save_texts(folder: Path, n_train: int = 160, n_test: int = 60, seed: int = 0) -> None:
+def save_texts(folder: Path, n_train: int = 480, n_test: int = 60, seed: int = 0) -> None:
     """Save ``train.csv`` and ``test.csv``: texts whose first words tell their label."""
     rng = np.random.default_rng(seed)
     for name, n in (("train", n_train), ("test", n_test)):
@@ -70,7 +70,7 @@ def experiment(folder: Path, **changes: Any) -> dict[str, Any]:
         "source": "text-file",
         "train": str(folder / "train.csv"),
         "test": str(folder / "test.csv"),
-        "partition": {"min_samples": 4},
+        "partition": {"min_samples": 4, "alpha": 10.0},
     }
     return {
         "name": "tiny",
@@ -80,7 +80,7 @@ def experiment(folder: Path, **changes: Any) -> dict[str, Any]:
         "backbone": {"path": str(folder / "backbone")},
         "lora": {"ranks": [1, 2, 4]},
         "tasks": [{"name": "signs", **task}, {"name": "turns", **task}],
-        "training": {"learning_rate": 0.02, "head_learning_rate": 0.1},
+        "training": {"learning_rate": 0.01, "head_learning_rate": 0.05, "steps": 8},
         "round": {"count": 4, "period_s": 30.0},
         "admission": {"vehicles_per_task": 2},
         **changes,
