@@ -35,14 +35,14 @@ def python_blocks() -> list[str]:
 
 
 def _cabs(folder: Path, n_cabs: int = 60) -> None:
-    """Save cabs in Cabspotting's own form: newest fix first, driving up and down Market Street."""
+    """Save cabs in Cabspotting's own form: newest fix first, each driving up and down a street of its own."""
     folder.mkdir()
     for cab in range(n_cabs):
         lines = []
         for minute in range(61):
             s = (cab * 13 + minute * (3 + cab % 4)) % 100
             along = s if s < 50 else 100 - s
-            lat, lon = 37.77 + 0.0004 * along, -122.42 + 0.0005 * along
+            lat, lon = 37.70 + 0.002 * cab, -122.45 + 0.001 * along
             lines.append(f"{lat:.5f} {lon:.5f} {cab % 2} {1_212_649_200 + 60 * minute}")
         (folder / f"new_cab{cab:02d}.txt").write_text("\n".join(reversed(lines)) + "\n")
 

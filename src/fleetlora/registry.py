@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from fleetlora.errors import ConfigError
+from fleetlora.errors import ConfigError, MissingDependencyError
 
 __all__ = ["Registry", "suggest"]
 
@@ -42,9 +42,16 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
 
     def _built_in(self) -> dict[str, T]:
-        modules, self._modules = self._modules, ()
-        for module in modules:
-            import_module(module)
+        for module in self._modules:
+            try:
+                import_module(module)
+            except ModuleNotFoundError as error:
+                missing = (error.name or "").partition(".")[0]
+                if missing == "fleetlora":
+                    raise
+                mend = "install the extra that brings it; `fleetlora doctor` names it"
+                raise MissingDependencyError(f"a {self.kind} needs {missing}", mend=mend) from error
+        self._modules = ()
         return self._items
 
     def register(self, name: str) -> Callable[[T], T]:

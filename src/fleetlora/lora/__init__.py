@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fleetlora.lora.adapter import Adapter, init_adapter
-    from fleetlora.lora.aggregation import AGGREGATION_RULES, AggregationRule, LocalTerms, Traffic
+    from fleetlora.lora.aggregation import AggregationRule, LocalTerms, Traffic
     from fleetlora.lora.backbone import Backbone
     from fleetlora.lora.cohort import CohortTrainer
     from fleetlora.lora.examples import Examples
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fleetlora.lora.peft_files import load_peft, save_peft
     from fleetlora.lora.prefix import PrefixCache
     from fleetlora.lora.product import Product
+    from fleetlora.lora.rules import AGGREGATION_RULES
     from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
     from fleetlora.lora.spec import LocalTraining, LoraSpec
 
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "AGGREGATION_RULES": "product",  # importing the rules registers them
+    "AGGREGATION_RULES": "rules",
     "Adapter": "adapter",
     "AdapterLayout": "sizes",
     "AggregationRule": "aggregation",

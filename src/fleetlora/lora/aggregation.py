@@ -30,10 +30,8 @@ from torch import Tensor
 from fleetlora.errors import InputError
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.sizes import AdapterLayout
-from fleetlora.registry import Registry
 
 __all__ = [
-    "AGGREGATION_RULES",
     "AggregationRule",
     "LocalTerms",
     "Traffic",
@@ -75,7 +73,7 @@ class Traffic:
 
 
 class AggregationRule(Protocol):
-    """One way to aggregate; implementations are ``Settings`` registered in :data:`AGGREGATION_RULES`."""
+    """One way to aggregate: a ``Settings`` registered in :data:`~fleetlora.lora.AGGREGATION_RULES`."""
 
     def start(self, init: Adapter) -> Adapter:
         """Return the model of a task before any update, with the product and head of ``init``."""
@@ -118,9 +116,6 @@ class AggregationRule(Protocol):
     def traffic(self, layout: AdapterLayout, rank: int | np.ndarray, model: Adapter) -> Traffic:
         """Return the bytes a vehicle moves at each of ``rank``, before anything is dispatched."""
         ...
-
-
-AGGREGATION_RULES: Registry[type[AggregationRule]] = Registry("aggregation rule")
 
 
 def shares(weights: Sequence[float], count: int) -> list[float]:

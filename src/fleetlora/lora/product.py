@@ -18,7 +18,6 @@ from torch import Tensor
 from fleetlora.lora import factors
 from fleetlora.lora.adapter import Adapter, init_adapter
 from fleetlora.lora.aggregation import (
-    AGGREGATION_RULES,
     LocalTerms,
     Traffic,
     average_heads,
@@ -26,6 +25,7 @@ from fleetlora.lora.aggregation import (
     shares,
 )
 from fleetlora.lora.factors import Components
+from fleetlora.lora.rules import AGGREGATION_RULES
 from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
 from fleetlora.settings import Settings, quantity
 

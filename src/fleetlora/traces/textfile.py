@@ -7,6 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,11 +183,23 @@ def _misshapen(
     )
 
 
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let csv read cells of any length within the block; its limit is the whole process's."""
+    before = csv.field_size_limit(1 << 30)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _records(path: Path, delimiter: str, header: bool, quote: str | None) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row of a file, slowly."""
     opener = gzip.open if is_gzip(path) else open
-    csv.field_size_limit(1 << 30)
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
+    with (
+        _long_cells(),
+        opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file,
+    ):
         if quote:
             reader = csv.reader(file, delimiter=delimiter, quotechar=quote, strict=True)
         else:
