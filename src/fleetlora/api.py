@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,23 @@ class _Recorder:
 
 
 @dataclass
+class _Ticker:
+    """Moves the bar once a round."""
+
+    progress: Progress
+
+    def on_round(self, report: RoundReport) -> None:
+        self.progress.advance()
+
+
+def _last_test(learner: Learner, n_tasks: int) -> list[Score]:
+    """Merge what is left unmerged at the RSUs, and test each task's model on all test samples."""
+    for task in range(n_tasks):
+        learner.sync(task)
+    return [learner.evaluate(task, None) for task in range(n_tasks)]
+
+
+@dataclass
 class _Study:
     """One run: the rounds, the head-only run beside them, the last test, and everything written down."""
 
@@ -111,21 +128,24 @@ class _Study:
     progress: Progress
     began: float
 
-    def play(self, out: Path, overwrite: bool) -> None:
-        learner = build_learner(self.experiment, self.materials)
-        simulation = build_simulation(self.experiment, self.world, learner)
-        self.identity = RunIdentity(
+    @property
+    def identity(self) -> RunIdentity:
+        return RunIdentity(
             method=self.experiment.method,
             preset=self.experiment.name,
             seed=self.experiment.seed,
             vehicles=self.world.tracks.n_vehicles,
             rsus=len(self.world.sites),
         )
+
+    def play(self, out: Path, overwrite: bool) -> None:
+        learner = build_learner(self.experiment, self.materials)
+        simulation = build_simulation(self.experiment, self.world, learner)
         with RunWriter(out, to_toml(self.experiment), self.identity, overwrite) as writer:
             writer.log(str(self.world.account))
             try:
                 self._rounds(simulation, writer)
-                scores = self._final(simulation, learner, writer)
+                scores = self._final(learner, writer)
                 extras = self._extras(scores)
             except KeyboardInterrupt:
                 self._write(simulation, learner, writer, {}, "interrupted")
@@ -136,18 +156,18 @@ class _Study:
         self.progress.begin("rounds", self.experiment.round.count)
         simulation.run([_Recorder(writer, simulation, self.progress)])
 
-    def _final(self, simulation: Simulation, learner: Learner, writer: RunWriter) -> list[Score]:
-        """Merge what is left unmerged, test the models on all test samples, save the adapters."""
+    def _final(self, learner: Learner, writer: RunWriter) -> list[Score]:
+        """Test the models and save their adapters."""
         self.progress.say("testing the aggregated models on all test samples")
-        scores = []
+        scores = _last_test(learner, len(self.experiment.tasks))
         for k, task in enumerate(self.experiment.tasks):
-            learner.sync(k)
-            scores.append(learner.evaluate(k, None))
             learner.save(k, writer.adapter_dir(task.name))
         return scores
 
     def _extras(self, scores: list[Score]) -> dict[str, dict[str, Any]]:
-        head = self._head_only() if self.experiment.evaluation.head_only else [None] * len(scores)
+        head: Sequence[Score | None] = [None] * len(scores)
+        if self.experiment.evaluation.head_only:
+            head = self._head_only()
         return {
             data.name: {
                 "accuracy": score.accuracy,
@@ -159,18 +179,14 @@ class _Study:
             for data, score, alone in zip(self.materials.tasks, scores, head, strict=True)
         }
 
-    def _head_only(self) -> list[Score | None]:
+    def _head_only(self) -> list[Score]:
         """Play the same rounds with the heads alone, and return the last test."""
         experiment = self.experiment.with_method("head-only")
         learner = build_learner(experiment, self.materials)
         simulation = build_simulation(experiment, self.world, learner)
         self.progress.begin("head-only rounds", experiment.round.count)
-        while not simulation.over:
-            simulation.step()
-            self.progress.advance()
-        for k in range(len(experiment.tasks)):
-            learner.sync(k)
-        return [learner.evaluate(k, None) for k in range(len(experiment.tasks))]
+        simulation.run([_Ticker(self.progress)])
+        return _last_test(learner, len(experiment.tasks))
 
     def _write(
         self,

@@ -272,8 +272,6 @@ def main() -> None:
     except FleetLoraError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line itself
             error.show()  # type: ignore[attr-defined]

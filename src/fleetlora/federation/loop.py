@@ -111,16 +111,17 @@ class Simulation:
         story = Story(
             here, admission, started, flight, learned, rewards, sync_s, self._syncs, self._evaluate()
         )
-        self._advance(story)
-        return report_round(
-            self.round - 1,
-            self.clock_s,
+        report = report_round(
+            self.round,
+            self._next_start_s(story),
             self.ledger,
             self.policies,
             self.world.device_names,
             self.samples,
             story,
         )
+        self.round, self.clock_s = self.round + 1, report.clock_s
+        return report
 
     def _admit(self, here: Here) -> Admission:
         rng = stream(self.rules.seed, "admission", self.round)
@@ -240,10 +241,9 @@ class Simulation:
         samples = self.rules.evaluation.samples
         return {task: self.learner.evaluate(task, samples) for task in range(len(self.tasks))}
 
-    def _advance(self, story: Story) -> None:
-        """Move the clock to the start of the next round."""
+    def _next_start_s(self, story: Story) -> float:
+        """Return the virtual time at which the next round begins."""
         begins_s = self.clock_s + self.rules.round.period_s
         idle_s = self.clock_s + self.rules.round.deadline_s
         ends_s = story.ends_s.max() if len(story.started) else idle_s
-        self.clock_s = float(max(begins_s, ends_s))
-        self.round += 1
+        return float(max(begins_s, ends_s))

@@ -13,7 +13,6 @@ from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.learner import Jobs, Learned, Score
 from fleetlora.lora import (
     Adapter,
-    AdapterLayout,
     AggregationRule,
     Backbone,
     CohortTrainer,
@@ -104,10 +103,6 @@ class LoraLearner:
             ]
         )
 
-    def layout(self, task: int) -> AdapterLayout:
-        """Return the shapes of a task's adapters."""
-        return self.layouts[task]
-
     def costs(self, task: int) -> UpdateCosts:
         """Return the bytes and counted FLOPs of an update of each rank."""
         traffic = self.rule.traffic(self.layouts[task], self._trained(self.ranks), self._models[task].cloud)
@@ -146,7 +141,7 @@ class LoraLearner:
         return Learned(
             np.array([r.loss_before for r in results]),
             np.array([r.loss_after for r in results]),
-            np.array([r.after.accuracy if r.after else np.nan for r in results]),
+            np.array([r.accuracy_after for r in results]),
         )
 
     def _dispatch(self, task: int, jobs: Jobs) -> list[Adapter]:
