@@ -187,20 +187,23 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
 def _policy(experiment: Experiment, world: World, learner: Learner, task: int) -> Policy:
     costs = learner.costs(task)
     kind = POLICIES.get(experiment.policy.component)
+    typical_j = _typical_j(experiment, world, costs)
     context = PolicyContext(
         task=experiment.tasks[task].name,
         ranks=costs.ranks,
         n_vehicles=world.tracks.n_vehicles,
         device=world.device,
         device_names=tuple(device.name for device in world.devices),
-        reference_j=_reference_j(experiment, world, costs),
+        device_flops_per_s=np.array([device.flops_per_s for device in world.devices]),
+        reference_j=np.median(typical_j, axis=0),
+        scale_j=float(np.percentile(typical_j[:, -1], 95)),
         deadline_s=experiment.round.deadline_s,
     )
     return kind(context, experiment.policy.options)
 
 
-def _reference_j(experiment: Experiment, world: World, costs: UpdateCosts) -> np.ndarray:
-    """Return a median vehicle's joules for an update of each rank, alone and half way out in a cell."""
+def _typical_j(experiment: Experiment, world: World, costs: UpdateCosts) -> np.ndarray:
+    """Return (V, A) every vehicle's joules for an update of each rank, alone and half way out in a cell."""
     n = world.tracks.n_vehicles
     half = np.full(n, world.coverage_m / 2)
     expected = forecast(
@@ -213,4 +216,4 @@ def _reference_j(experiment: Experiment, world: World, costs: UpdateCosts) -> np
         np.ones(n),
         experiment.round.deadline_s,
     )
-    return np.median(expected.joules, axis=0)
+    return expected.joules

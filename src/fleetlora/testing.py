@@ -9,7 +9,7 @@ import numpy as np
 
 from fleetlora.errors import InputError
 from fleetlora.rng import stream
-from fleetlora.scheduling import Feedback, Offers, Policy, PolicyContext, checked_ranks
+from fleetlora.scheduling import Account, Feedback, Offers, Policy, PolicyContext, checked_ranks
 
 __all__ = ["check_policy", "example_context", "example_offers"]
 
@@ -23,7 +23,9 @@ def example_context(n_vehicles: int = 40, ranks: tuple[int, ...] = (2, 4, 8, 16)
         n_vehicles=n_vehicles,
         device=np.arange(n_vehicles, dtype=np.int64) % 3,
         device_names=("small", "medium", "large"),
+        device_flops_per_s=np.array([15e9, 70e9, 380e9]),
         reference_j=np.asarray(4.0 + 0.5 * arms, dtype=np.float64),
+        scale_j=float(2.0 * (4.0 + 0.5 * arms[-1])),
         deadline_s=30.0,
     )
 
@@ -72,14 +74,15 @@ def _feedback(policy: Policy, offers: Offers, ranks: np.ndarray, seed: int) -> F
 def _play(policy: Policy, seeds: range, n: int = 30) -> list[np.ndarray]:
     """Play the rounds ``seeds`` and return what the policy chose in each."""
     chosen = []
-    spent = 0.0
+    total_j = 0.0
     for seed in seeds:
         offers = example_offers(policy.context, n, seed)
         ranks = checked_ranks(policy, policy.select(offers, stream(seed, "play")), offers)
         feedback = _feedback(policy, offers, ranks, seed)
         policy.update(feedback)
-        spent += float(feedback.joules.sum())
-        policy.settle(spent, 100.0 * (seed + 1))
+        spent_j = float(feedback.joules.sum())
+        total_j += spent_j
+        policy.settle(Account(spent_j, 100.0, total_j, 1000.0, (seed + 1) / 10))
         if not np.isfinite(policy.price) or policy.price < 0:
             raise InputError(
                 f"price is {policy.price}",

@@ -39,7 +39,17 @@ def simulate(
     kind = POLICIES.get(policy)
     settings = RoundSettings(**{"count": 8, "deadline_s": 20.0, **round_settings})
     contexts = [
-        PolicyContext(task, learner.ranks, 30, world.device, ("a", "b", "c", "d"), np.ones(2), 20.0)
+        PolicyContext(
+            task,
+            learner.ranks,
+            world.tracks.n_vehicles,
+            world.device,
+            ("a", "b", "c", "d"),
+            np.array([device.flops_per_s for device in world.devices]),
+            np.ones(2),
+            scale_j=10.0,
+            deadline_s=20.0,
+        )
         for task in TASKS
     ]
     simulation = Simulation(

@@ -30,7 +30,7 @@ from fleetlora.federation.settings import (
 from fleetlora.federation.world import Here, World
 from fleetlora.records import Ledger
 from fleetlora.rng import stream
-from fleetlora.scheduling import Feedback, Policy, checked_ranks
+from fleetlora.scheduling import Account, Feedback, Policy, checked_ranks
 
 __all__ = ["Observer", "Rules", "Simulation"]
 
@@ -101,6 +101,7 @@ class Simulation:
     def step(self) -> RoundReport:
         """Play one round: the steps of the method in their order."""
         here = self.world.observe(self.clock_s)
+        before_j = [self.ledger.spent_j(name) for name in self.tasks]
         admission = self._admit(here)
         started = Started.joined([self._choose(task, admission, here) for task in range(len(self.tasks))])
         flight = fly(self.world, started, here, self.rules.round.deadline_s)
@@ -111,9 +112,11 @@ class Simulation:
         story = Story(
             here, admission, started, flight, learned, rewards, sync_s, self._syncs, self._evaluate()
         )
+        clock_s = self._next_start_s(story)
+        self._settle(before_j, clock_s)
         report = report_round(
             self.round,
-            self._next_start_s(story),
+            clock_s,
             self.ledger,
             self.policies,
             self.world.device_names,
@@ -205,7 +208,7 @@ class Simulation:
         return rewards
 
     def _charge(self, started: Started, flight: Flight) -> None:
-        """Book every joule, then let each task's coordinator look at what is spent."""
+        """Book every joule."""
         if len(started):
             names = np.asarray(self.tasks)[started.task]
             outcome = np.where(flight.delivered, "delivered", "lost")
@@ -215,9 +218,23 @@ class Simulation:
                     self.round, flight.end_s, started.vehicle, started.rsu, names, phase, outcome, joules
                 )
             self.ledger.charge(self.round, flight.end_s, -1, started.rsu, names, "rsu", outcome, flight.rsu_j)
-        done = (self.round + 1) / self.rules.round.count
-        for name, policy in zip(self.tasks, self.policies, strict=True):
-            policy.settle(self.ledger.spent_j(name), self.ledger.budget_j(name) * done)
+
+    def _settle(self, before_j: Sequence[float], clock_s: float) -> None:
+        """Let each task's coordinator compare the round's joules with what they were allotted.
+
+        Args:
+            before_j: Joules each task had spent before the round.
+            clock_s: Virtual time at which the next round begins.
+        """
+        was, now = self._progress(self.round, self.clock_s), self._progress(self.round + 1, clock_s)
+        for name, policy, earlier_j in zip(self.tasks, self.policies, before_j, strict=True):
+            total_j, budget_j = self.ledger.spent_j(name), self.ledger.budget_j(name)
+            allotted_j = (budget_j - earlier_j) * (now - was) / (1.0 - was)
+            policy.settle(Account(total_j - earlier_j, allotted_j, total_j, budget_j, now))
+
+    def _progress(self, rounds: int, clock_s: float) -> float:
+        """Return which part of the horizon is over, of the rounds or of the tracks, whichever is more."""
+        return min(1.0, max(rounds / self.rules.round.count, clock_s / self.world.tracks.duration_s))
 
     @property
     def _syncs(self) -> bool:

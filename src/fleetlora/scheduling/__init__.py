@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from fleetlora.scheduling.fixed import Fixed
-from fleetlora.scheduling.policy import POLICIES, Feedback, Offers, Policy, PolicyContext, checked_ranks
+from fleetlora.scheduling.policy import (
+    POLICIES,
+    Account,
+    Feedback,
+    Offers,
+    Policy,
+    PolicyContext,
+    checked_ranks,
+)
 from fleetlora.scheduling.uniform import UniformRandom
 
 __all__ = [
     "POLICIES",
+    "Account",
     "Feedback",
     "Fixed",
     "Offers",

@@ -3,7 +3,8 @@
 A policy has two sides. The *vehicle* side, :meth:`Policy.select` and :meth:`Policy.update`, is what every
 vehicle computes for itself; it is written over columns, one row a vehicle, so that a city costs one
 vectorised step. The *coordinator* side, :meth:`Policy.settle` and :attr:`Policy.price`, is the one number a
-task's RSUs broadcast. Nothing in :class:`Offers` depends on the future.
+task's RSUs broadcast. Nothing in :class:`Offers` depends on the future; joules and rewards reach a policy only
+through :class:`Feedback` and :class:`Account`, which refuse values that no update can have.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fleetlora.errors import InputError
 from fleetlora.registry import Registry
 from fleetlora.settings import Settings
 
-__all__ = ["POLICIES", "Feedback", "Offers", "Policy", "PolicyContext", "checked_ranks"]
+__all__ = ["POLICIES", "Account", "Feedback", "Offers", "Policy", "PolicyContext", "checked_ranks"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,8 +36,10 @@ class PolicyContext:
         n_vehicles: V, number of vehicles in the fleet.
         device: (V,) device class of each vehicle.
         device_names: Name of each device class.
+        device_flops_per_s: (D,) sustained FLOP/s of each device class.
         reference_j: (A,) joules that a median vehicle of the fleet spends on one update of each rank, before
-            any link is known; the largest serves as the scale of costs.
+            any link is known.
+        scale_j: Joules that count as cost 1 (e_ref): what 95 % of the fleet stay below with the largest rank.
         deadline_s: Longest a round may last, seconds.
     """
 
@@ -45,7 +48,9 @@ class PolicyContext:
     n_vehicles: int
     device: Ints
     device_names: tuple[str, ...]
+    device_flops_per_s: Floats
     reference_j: Floats
+    scale_j: float
     deadline_s: float
 
 
@@ -103,6 +108,56 @@ class Feedback:
     latency_s: Floats
     delivered: NDArray[np.bool_]
 
+    def __post_init__(self) -> None:
+        """Refuse rewards outside [0, 1] and joules that are negative or not finite.
+
+        Raises:
+            InputError: Names the column and the first vehicle.
+        """
+        _check_column("reward", self.reward, self.vehicle, 1.0, "in [0, 1]")
+        _check_column("joules", self.joules, self.vehicle, np.inf, "finite and not negative")
+
+    def __len__(self) -> int:
+        return len(self.vehicle)
+
+
+def _check_column(name: str, values: Floats, vehicle: Ints, most: float, need: str) -> None:
+    good = np.isfinite(values) & (values >= 0) & (values <= most)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise InputError(
+            f"vehicle {vehicle[row]} reports {name} {values[row]}",
+            where=f"feedback.{name}",
+            mend=f"it must be {need}",
+        )
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a task's coordinator sees of its joules when a round is over.
+
+    Attributes:
+        spent_j: Joules the task spent in the round.
+        allotted_j: Joules it was allotted for the round, infinite without a budget: what was left before it,
+            spread evenly over the rest of the horizon.
+        total_j: Joules it has spent so far.
+        budget_j: Joules it may spend in all, infinite without a budget.
+        progress: Part of the horizon that is over, in (0, 1]: of the rounds or of the time, whichever is more.
+    """
+
+    spent_j: float
+    allotted_j: float
+    total_j: float
+    budget_j: float
+    progress: float
+
+    @property
+    def excess(self) -> float:
+        """How far the round's spending was above what it was allotted, relative to it; 0 without a budget."""
+        if not np.isfinite(self.allotted_j):
+            return 0.0
+        return self.spent_j / self.allotted_j - 1.0 if self.allotted_j > 0 else float(self.spent_j > 0)
+
 
 class Policy(ABC):
     """Chooses a rank for every admitted vehicle of one task.
@@ -136,13 +191,8 @@ class Policy(ABC):
     def update(self, feedback: Feedback) -> None:
         """Learn from the updates of a round. The default learns nothing."""
 
-    def settle(self, spent_j: float, budget_j: float) -> None:
-        """Take the coordinator's step at the end of a round; the default does nothing.
-
-        Args:
-            spent_j: Joules the task has spent so far.
-            budget_j: Joules the task may have spent by now, infinite without a budget.
-        """
+    def settle(self, account: Account) -> None:
+        """Take the coordinator's step at the end of a round; the default does nothing."""
 
     @property
     def price(self) -> float:
