@@ -198,6 +198,7 @@ def _policy(experiment: Experiment, world: World, learner: Learner, task: int) -
         reference_j=np.median(typical_j, axis=0),
         scale_j=float(np.percentile(typical_j[:, -1], 95)),
         deadline_s=experiment.round.deadline_s,
+        latency_weight=experiment.reward.beta,
     )
     return kind(context, experiment.policy.options)
 

@@ -33,3 +33,14 @@ METHODS.register("head-only")(
         "training": {"train_adapter": False},
     }
 )
+
+METHODS.register("ucb-dual-paper")(
+    {
+        "policy": {"name": "ucb-dual", "skip": False, "pooled": False, "foresight": False},
+        "aggregation": {"rule": "product"},
+        "departure": {"rule": "drop"},
+    }
+)
+METHODS.register("ucb-dual")(
+    {"policy": {"name": "ucb-dual"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
+)

@@ -12,6 +12,7 @@ from fleetlora.scheduling.policy import (
     PolicyContext,
     checked_ranks,
 )
+from fleetlora.scheduling.ucb_dual import UcbDual
 from fleetlora.scheduling.uniform import UniformRandom
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Offers",
     "Policy",
     "PolicyContext",
+    "UcbDual",
     "UniformRandom",
     "checked_ranks",
 ]

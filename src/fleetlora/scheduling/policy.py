@@ -41,6 +41,7 @@ class PolicyContext:
             any link is known.
         scale_j: Joules that count as cost 1 (e_ref): what 95 % of the fleet stay below with the largest rank.
         deadline_s: Longest a round may last, seconds.
+        latency_weight: beta, by which latency relative to the deadline lowers the reward.
     """
 
     task: str
@@ -52,6 +53,7 @@ class PolicyContext:
     reference_j: Floats
     scale_j: float
     deadline_s: float
+    latency_weight: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,167 @@
+"""UCB-DUAL: every vehicle chooses its rank by an optimistic index against a broadcast price of energy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fleetlora.scheduling.contexts import Contexts
+from fleetlora.scheduling.estimates import Estimates, pooled_estimates, row_estimates
+from fleetlora.scheduling.policy import (
+    POLICIES,
+    Account,
+    Feedback,
+    Floats,
+    Ints,
+    Offers,
+    Policy,
+    PolicyContext,
+)
+from fleetlora.scheduling.statistics import ArmTable
+from fleetlora.settings import Settings, quantity
+
+__all__ = ["UcbDual"]
+
+
+@POLICIES.register("ucb-dual")
+class UcbDual(Policy):
+    """The constrained bandit of Zheng et al. 2025 (arXiv 2508.09532), and what we add to it.
+
+    Vehicle, with arms a = ranks, reward u in [0, 1], cost c = joules / e_ref in [0, 1], n pulls of a, t of all::
+
+        index(a) = min(1, mean_u(a) + bonus(a)) − lambda · max(0, mean_c(a) − bonus(a))
+        bonus(a) = b · sqrt(2 ln t / n(a))
+        a_t      = argmax over feasible a of index(a); each arm once first; ties to the lowest rank
+
+    Coordinator of the task, once a round, with the joules of the round and those it was allotted::
+
+        lambda <- clip(lambda + eta_t · (spent/allotted − 1), 0, lambda_max),   eta_t = eta_0 / sqrt(t)
+
+    Only lambda and the pooled table travel down, only arm, reward and joules travel up. Added, each an option:
+
+    * ``skip``: sitting out is an arm of known index 0.
+    * ``pooled``: statistics belong to contexts (:class:`Contexts`), shared by the fleet, so that a newcomer starts
+      from what others learned; rarely met contexts lean on their device class and that on the fleet.
+    * ``foresight``: latency and joules are not learned but foreseen from the vehicle's own link and device; the
+      bandit learns the gain alone. With g the gain, tau(a) the foreseen latency and beta the reward's weight of it::
+
+          index(a) = min(1, mean_g(a) + bonus(a)) − beta · tau(a) / Delta − lambda · c(a)
+
+    * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
+    * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)), which
+      trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic algorithm for
+      stochastic linear bandits with general constraints", arXiv 2102.05295).
+    """
+
+    class Options(Settings):
+        """Constants of the index and of the price, and the additions."""
+
+        bonus: float = quantity(0.1, "1", "b, width of the confidence bonus", ge=0)
+        step: float = quantity(1.0, "1", "eta_0, step of the price; 0 leaves it at its start", ge=0)
+        price_start: float = quantity(0.0, "1", "lambda before the first round", ge=0)
+        price_max: float = quantity(20.0, "1", "lambda_max", gt=0)
+        skip: bool = quantity(True, "1", "whether sitting out is an arm")
+        pooled: bool = quantity(True, "1", "whether the fleet shares its statistics by context")
+        lean: float = quantity(
+            4.0, "pulls", "pooled: most pulls that a context borrows from the level above it", ge=0
+        )
+        foresight: bool = quantity(True, "1", "whether latency and joules are foreseen rather than learned")
+        discount: float = quantity(1.0, "1", "weight an observation keeps from round to round", gt=0, le=1)
+        tightened: float = quantity(0.0, "1", "epsilon_0: how far below the allotment it aims", ge=0)
+        link_edges_bps: tuple[float, ...] = quantity(
+            (5e6, 12e6), "bit/s", "pooled: upload rates that part the link buckets"
+        )
+        residence_edges: tuple[float, ...] = quantity(
+            (0.5, 2.0), "deadlines", "pooled: predicted residences that part the residence buckets"
+        )
+
+    options: Options
+
+    def __init__(self, context: PolicyContext, options: Options) -> None:
+        super().__init__(context, options)
+        self.contexts = Contexts(
+            len(context.device_names), options.link_edges_bps, options.residence_edges, context.deadline_s
+        )
+        rows = len(self.contexts) if options.pooled else context.n_vehicles
+        self.table = ArmTable(rows, len(context.ranks), options.discount)
+        self._row = np.full(context.n_vehicles, -1, dtype=np.int64)  # each vehicle's row when it last chose
+        self._price = min(options.price_start, options.price_max)
+        self._rounds = 0
+
+    def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
+        """Return the rank of the largest index, 0 where nothing is feasible or, with ``skip``, worth its price."""
+        row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
+        self._row[offers.vehicle] = row
+        index = np.where(offers.feasible, self.index(self._estimates(row), offers), -np.inf)
+        arm = index.argmax(axis=1)  # the first of equals: the lowest rank
+        best = index[np.arange(len(arm)), arm]
+        least = 0.0 if self.options.skip else -np.inf
+        return np.where(best > least, self.context.ranks[arm], 0)
+
+    def index(self, known: Estimates, offers: Offers) -> Floats:
+        """Return (n, A) the index of every arm.
+
+        An arm never tried has the index of no pulls, 1 minus its price; a vehicle that learns alone tries it first.
+        """
+        tried = known.count > 0
+        total = np.maximum(known.count.sum(axis=1, keepdims=True), 1.0)
+        bonus = self.options.bonus * np.sqrt(2.0 * np.log(total) / np.where(tried, known.count, 1.0))
+        bonus = np.where(tried, bonus, 1.0)
+        value = np.minimum(1.0, known.reward + bonus)
+        if self.options.foresight:
+            value = value - self.context.latency_weight * offers.predicted_s / self.context.deadline_s
+            cost = self._cost(offers.predicted_j)
+        else:
+            cost = np.maximum(0.0, known.cost - bonus)
+        return np.where(tried | self.options.pooled, value - self._price * cost, np.inf)
+
+    def update(self, feedback: Feedback) -> None:
+        """Add what the vehicles saw to their rows."""
+        arm = np.searchsorted(self.context.ranks, feedback.rank)
+        self.table.add(self._row[feedback.vehicle], arm, self._learned(feedback), self._cost(feedback.joules))
+
+    def settle(self, account: Account) -> None:
+        """Step the price; let old observations fade."""
+        self._rounds += 1
+        root = np.sqrt(self._rounds)
+        aim = 1.0 - min(0.5, self.options.tightened / root)
+        excess = (1.0 + account.excess) / aim - 1.0 if np.isfinite(account.allotted_j) else 0.0
+        price = self._price + self.options.step / root * excess
+        self._price = float(np.clip(price, 0.0, self.options.price_max))
+        self.table.decay()
+
+    @property
+    def price(self) -> float:
+        """Lambda."""
+        return self._price
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the table, each vehicle's row, the price and the number of rounds."""
+        return {
+            "table": self.table.state_dict(),
+            "row": self._row.copy(),
+            "price": self._price,
+            "rounds": self._rounds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        self.table.load_state_dict(state["table"])
+        self._row = np.array(state["row"], dtype=np.int64)
+        self._price, self._rounds = float(state["price"]), int(state["rounds"])
+
+    def _estimates(self, row: Ints) -> Estimates:
+        if not self.options.pooled:
+            return row_estimates(self.table, row)
+        return pooled_estimates(self.table, row, self.contexts, self.options.lean)
+
+    def _learned(self, feedback: Feedback) -> Floats:
+        """Return (n,) what the bandit learns: the reward, or the gain in it where latency is foreseen."""
+        if not self.options.foresight:
+            return feedback.reward
+        latency = self.context.latency_weight * feedback.latency_s / self.context.deadline_s
+        return np.where(feedback.reward > 0, np.minimum(1.0, feedback.reward + latency), 0.0)
+
+    def _cost(self, joules: Floats) -> Floats:
+        return np.minimum(1.0, joules / self.context.scale_j)
