@@ -3,8 +3,8 @@
 A policy has two sides. The *vehicle* side, :meth:`Policy.select` and :meth:`Policy.update`, is what every
 vehicle computes for itself; it is written over columns, one row a vehicle, so that a city costs one
 vectorised step. The *coordinator* side, :meth:`Policy.settle` and :attr:`Policy.price`, is the one number a
-task's RSUs broadcast. Nothing in :class:`Offers` depends on the future; joules and rewards reach a policy only
-through :class:`Feedback` and :class:`Account`, which refuse values that no update can have.
+task's RSUs broadcast. Nothing in :class:`Offers` depends on the future; joules and rewards reach a policy
+only through :class:`Feedback` and :class:`Account`, which refuse values that no update can have.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Account:
             spread evenly over the rest of the horizon.
         total_j: Joules it has spent so far.
         budget_j: Joules it may spend in all, infinite without a budget.
-        progress: Part of the horizon that is over, in (0, 1]: of the rounds or of the time, whichever is more.
+        progress: Part of the horizon that is over, in (0, 1]: of rounds or of time, whichever is more.
     """
 
     spent_j: float

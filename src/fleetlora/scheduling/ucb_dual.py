@@ -28,7 +28,7 @@ __all__ = ["UcbDual"]
 class UcbDual(Policy):
     """The constrained bandit of Zheng et al. 2025 (arXiv 2508.09532), and what we add to it.
 
-    Vehicle, with arms a = ranks, reward u in [0, 1], cost c = joules / e_ref in [0, 1], n pulls of a, t of all::
+    Vehicle; arms a = ranks, reward u in [0, 1], cost c = joules / e_ref in [0, 1], n pulls of a, t of all::
 
         index(a) = min(1, mean_u(a) + bonus(a)) − lambda · max(0, mean_c(a) − bonus(a))
         bonus(a) = b · sqrt(2 ln t / n(a))
@@ -38,20 +38,20 @@ class UcbDual(Policy):
 
         lambda <- clip(lambda + eta_t · (spent/allotted − 1), 0, lambda_max),   eta_t = eta_0 / sqrt(t)
 
-    Only lambda and the pooled table travel down, only arm, reward and joules travel up. Added, each an option:
+    Only lambda and the pooled table travel down; only arm, reward and joules travel up. Added as options:
 
     * ``skip``: sitting out is an arm of known index 0.
-    * ``pooled``: statistics belong to contexts (:class:`Contexts`), shared by the fleet, so that a newcomer starts
-      from what others learned; rarely met contexts lean on their device class and that on the fleet.
-    * ``foresight``: latency and joules are not learned but foreseen from the vehicle's own link and device; the
-      bandit learns the gain alone. With g the gain, tau(a) the foreseen latency and beta the reward's weight of it::
+    * ``pooled``: statistics belong to contexts (:class:`Contexts`) shared by the fleet, so that a newcomer
+      starts from what others learned; rare contexts lean on their device class, and that on the fleet.
+    * ``foresight``: latency and joules are not learned but foreseen from the vehicle's own link and device;
+      the bandit learns the gain alone. With g the gain, tau(a) the foreseen latency, beta its weight in u::
 
           index(a) = min(1, mean_g(a) + bonus(a)) − beta · tau(a) / Delta − lambda · c(a)
 
     * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
-    * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)), which
-      trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic algorithm for
-      stochastic linear bandits with general constraints", arXiv 2102.05295).
+    * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)),
+      which trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic algorithm
+      for stochastic linear bandits with general constraints", arXiv 2102.05295).
     """
 
     class Options(Settings):
@@ -90,7 +90,7 @@ class UcbDual(Policy):
         self._rounds = 0
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
-        """Return the rank of the largest index, 0 where nothing is feasible or, with ``skip``, worth its price."""
+        """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth its price."""
         row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
         self._row[offers.vehicle] = row
         index = np.where(offers.feasible, self.index(self._estimates(row), offers), -np.inf)
@@ -102,7 +102,8 @@ class UcbDual(Policy):
     def index(self, known: Estimates, offers: Offers) -> Floats:
         """Return (n, A) the index of every arm.
 
-        An arm never tried has the index of no pulls, 1 minus its price; a vehicle that learns alone tries it first.
+        An arm never tried has the index of no pulls, 1 less its price; a vehicle that learns alone tries it
+        first of all.
         """
         tried = known.count > 0
         total = np.maximum(known.count.sum(axis=1, keepdims=True), 1.0)
