@@ -120,7 +120,7 @@ def test_every_round_moves_the_clock_and_fits_its_table(done: fleetlora.Run) -> 
 def test_a_place_that_holds_a_run_is_refused_before_any_work(
     tiny: dict[str, Any], done: fleetlora.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleetlora.api.build_world", lambda *a: pytest.fail("work was begun"))
+    monkeypatch.setattr("fleetlora.workshop.build_scenery", lambda *a: pytest.fail("work was begun"))
     with pytest.raises(InputError, match="already holds a run"):
         fleetlora.run(tiny, done.path)
 

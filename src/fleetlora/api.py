@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetlora.build import Materials, build_learner, build_materials, build_simulation, build_world
+from fleetlora.build import Materials, build_learner, build_simulation
 from fleetlora.config import Experiment, load_experiment, to_toml
 from fleetlora.console import Progress, Quiet
 from fleetlora.doctor import versions
@@ -26,6 +26,7 @@ from fleetlora.records import (
     open_run,
     write_map,
 )
+from fleetlora.workshop import Workshop
 
 __all__ = ["run"]
 
@@ -40,6 +41,7 @@ def run(
     overwrite: bool = False,
     report: bool = True,
     progress: Progress | None = None,
+    workshop: Workshop | None = None,
 ) -> Run:
     """Run an experiment and return what it left in ``out``.
 
@@ -52,6 +54,7 @@ def run(
         overwrite: Replace a run that is already in ``out``.
         report: Also write ``report.html`` and the figures.
         progress: Is told how it goes.
+        workshop: Keeps tracks, encoded texts and the like for further runs of the same data.
 
     Raises:
         InputError: Something of the user's is wrong; nothing is left half-written.
@@ -65,8 +68,9 @@ def run(
     progress = progress or Quiet()
     began = time.perf_counter()
     check_run_directory(out, overwrite)
-    world = build_world(experiment, progress.say)
-    materials = build_materials(experiment, world, progress.say)
+    workshop = workshop or Workshop()
+    world = workshop.world(experiment, progress.say)
+    materials = workshop.materials(experiment, world, progress.say)
     study = _Study(experiment, world, materials, progress, began)
     study.play(Path(out), overwrite)
     if report:

@@ -3,145 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fleetlora.config import Experiment
-from fleetlora.errors import InputError
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.vehicle import forecast
 from fleetlora.federation.world import World
+from fleetlora.materials import Materials, build_materials
 from fleetlora.records import Ledger
 from fleetlora.rng import stream
+from fleetlora.scenery import Scenery, build_scenery
 from fleetlora.scheduling import POLICIES, Policy, PolicyContext
 
 if TYPE_CHECKING:
     from fleetlora.federation.learner import Learner
-    from fleetlora.lora import Backbone, PrefixCache
-    from fleetlora.tasks import Shards, TaskData
 
-__all__ = ["Materials", "build_materials", "build_simulation", "build_world"]
+__all__ = [
+    "Materials",
+    "build_learner",
+    "build_materials",
+    "build_scenery",
+    "build_simulation",
+    "build_world",
+]
 
 #: Called with one line about the step that begins.
 Say = Callable[[str], None]
 
 
-def build_world(experiment: Experiment, say: Say = lambda line: None) -> World:
+def build_world(
+    experiment: Experiment, say: Say = lambda line: None, scenery: Scenery | None = None
+) -> World:
     """Return the world of an experiment: cleaned tracks, RSUs, contacts, radio, devices.
 
     Args:
         experiment: The experiment.
         say: Is told what is being done, and what cleaning dropped.
+        scenery: What :func:`build_scenery` returned for an experiment of the same tracks, sites and radio;
+            made anew if not given.
 
     Raises:
         InputError: The tracks or sites are not usable, or no vehicle ever meets an RSU.
     """
     from fleetlora.physics import Link, ShadowField, assign_devices
-    from fleetlora.roadside import find_contacts, require_contacts
-    from fleetlora.traces import load_tracks
 
-    say(f"reading tracks ({experiment.traces.component})")
-    tracks, account = load_tracks(experiment.traces.options, experiment.traces.cleaning)
-    say(str(account))
-    start_s, duration_s = experiment.traces.start_s, experiment.traces.duration_s
-    if start_s or duration_s is not None:
-        end_s = tracks.duration_s if duration_s is None else start_s + duration_s
-        if start_s >= tracks.duration_s:
-            raise InputError(
-                f"begins after the tracks end at {tracks.duration_s:.0f} s",
-                where="traces.start_s",
-                mend="start earlier",
-            )
-        tracks = tracks.window(start_s, min(end_s, tracks.duration_s))
-
-    association, radio = experiment.sites.association, experiment.radio.options
-    coverage_m = radio.coverage_m(association.min_sinr_db)
-    say(f"placing RSUs ({experiment.sites.component}), coverage {coverage_m:.0f} m")
-    sites = experiment.sites.options.place(tracks, coverage_m)
-    contacts = find_contacts(
-        tracks,
-        sites,
-        coverage_m,
-        radio.distance_ratio(association.hysteresis_db),
-        association.time_to_trigger_s,
-        radio.height_m,
-    )
-    require_contacts(contacts, tracks, sites, coverage_m)
-    say(
-        f"{tracks.n_vehicles} vehicles, {len(sites)} RSUs, {len(contacts)} contacts, "
-        f"{contacts.n_handoffs} handoffs in {tracks.duration_s / 60:.0f} min"
-    )
-    seed = experiment.seed
+    scenery = scenery or build_scenery(experiment, say)
+    seed, sites, radio = experiment.seed, scenery.sites, experiment.radio.options
     return World(
-        tracks=tracks,
-        account=account,
+        tracks=scenery.tracks,
+        account=scenery.account,
         sites=sites,
-        contacts=contacts,
-        coverage_m=coverage_m,
+        contacts=scenery.contacts,
+        coverage_m=scenery.coverage_m,
         link=Link(radio, ShadowField(radio, len(sites), seed, experiment.shadowing), sites.x_m, sites.y_m),
         devices=experiment.devices,
-        device=assign_devices(tracks.n_vehicles, experiment.devices, stream(seed, "devices")),
+        device=assign_devices(scenery.tracks.n_vehicles, experiment.devices, stream(seed, "devices")),
         energy=experiment.energy,
         rsu_power=experiment.rsu_power,
         backhaul=experiment.backhaul,
         sampling=experiment.sampling,
-    )
-
-
-@dataclass(frozen=True)
-class Materials:
-    """What learning needs beside the world: the backbone, the tasks' data, and who holds what.
-
-    ``cache`` keeps the outputs of frozen layers; learners of one study share it.
-    """
-
-    backbone: Backbone
-    tasks: list[TaskData]
-    shards: list[Shards]
-    cache: PrefixCache
-
-
-def build_materials(experiment: Experiment, world: World, say: Say = lambda line: None) -> Materials:
-    """Return the backbone, the encoded tasks and their partition over the vehicles of ``world``.
-
-    Raises:
-        InputError: The model or a task's data is not usable.
-    """
-    from fleetlora.assets import resolve
-    from fleetlora.lora import Backbone, PrefixCache
-    from fleetlora.tasks import encode_task
-
-    path = resolve(experiment.backbone.path)
-    say(f"loading the backbone ({experiment.backbone.path})")
-    backbone = Backbone.from_path(path)
-    home = _homes(world)
-    tasks, shards = [], []
-    for section in experiment.tasks:
-        say(f"encoding task {section.name} ({section.component})")
-        data = encode_task(section.name, section.options.load(), path, section.encoding)
-        rng = stream(experiment.seed, "partition", section.name)
-        tasks.append(data)
-        shards.append(
-            section.partition.split(
-                data.train.labels,
-                world.tracks.n_vehicles,
-                rng,
-                home_xy=home,
-                groups=data.train.group,
-            )
-        )
-    return Materials(backbone, tasks, shards, PrefixCache(experiment.backbone.cache_mib * 2**20))
-
-
-def _homes(world: World) -> np.ndarray:
-    """Return where each vehicle usually is, (V, 2) metres: the median of its fixes."""
-    tracks = world.tracks
-    cuts = zip(tracks.offsets[:-1], tracks.offsets[1:], strict=True)
-    return np.array(
-        [[np.median(tracks.x_m[a:b]), np.median(tracks.y_m[a:b])] for a, b in cuts], dtype=np.float64
     )
 
 
