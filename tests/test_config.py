@@ -105,6 +105,21 @@ def test_a_wrong_key_or_value_is_named_with_the_mend(override: str, where: str, 
     assert mend in message
 
 
+def test_homolora_is_one_rank_for_all_the_largest_unless_its_name_says() -> None:
+    assert load_experiment(BASE, method="homolora").policy.options.rank is None
+    four = load_experiment(BASE, method="homolora-4")
+    assert (four.method, four.policy.component, four.policy.options.rank) == ("homolora-4", "fixed", 4)
+    assert load_experiment(BASE).with_method("homolora-2").policy.options.rank == 2
+    with pytest.raises(ConfigError, match="did you mean 'homolora'"):
+        load_experiment(BASE, method="homolora-0")
+
+
+def test_options_of_a_component_outlive_a_method_that_names_the_same_component() -> None:
+    values = {**BASE, "aggregation": {"max_rank": 16}}
+    assert load_experiment(values).aggregation.options.max_rank == 16
+    assert load_experiment(values, method="random").aggregation.options.max_rank == 16
+
+
 def test_an_unknown_preset_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'warsaw'"):
         load_experiment("warsau")

@@ -21,7 +21,7 @@ from fleetlora.federation.settings import (
     RoundSettings,
 )
 from fleetlora.lora import AGGREGATION_RULES, LocalTraining, LoraSpec
-from fleetlora.methods import METHODS
+from fleetlora.methods import method_values
 from fleetlora.physics import (
     DEFAULT_DEVICES,
     RADIO_MODELS,
@@ -193,7 +193,7 @@ class Experiment(Settings):
         Raises:
             ConfigError: No such method.
         """
-        layer = METHODS.get(method, where="method")
+        layer = method_values(method, where="method")
         raw = _merge(self.model_dump(mode="json"), layer)
         return Experiment.model_validate({**_without_none(raw), "method": method})
 
@@ -255,10 +255,12 @@ def load_experiment(
     overrides = list(overrides)
     chosen = [text.partition("=")[2].strip(" '\"") for text in overrides if text.startswith("method=")]
     method = chosen[-1] if chosen else method
-    named = method or raw.get("method", "fixed")
-    layer = METHODS.get(str(named), where="method")
-    raw = _merge(raw, layer) if method else _merge(layer, raw)
-    raw = {**raw, "method": str(named)}
+    own = method_values(str(raw.get("method", "fixed")), where="method")
+    if method:
+        raw = _merge(_merge(_components(own), raw), method_values(method, where="method"))
+    else:
+        raw = _merge(own, raw)
+    raw = {**raw, "method": str(method or raw.get("method", "fixed"))}
     if seed is not None:
         raw["seed"] = seed
     for override in overrides:
@@ -366,6 +368,15 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
     key = next((kind.key for kind in _SECTIONS if kind.section == section), None)
     return key is not None and key in above and below.get(key) != above[key]
+
+
+def _components(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return only which components ``layer`` names, so that a file's options stay with theirs."""
+    return {
+        kind.section: {kind.key: layer[kind.section][kind.key]}
+        for kind in _SECTIONS
+        if kind.key in layer.get(kind.section, {})
+    }
 
 
 def _override(raw: dict[str, Any], text: str) -> dict[str, Any]:

@@ -6,12 +6,13 @@ same values into the file are one and the same thing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fleetlora.registry import Registry
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["HOMOLORA", "METHODS", "Method", "homolora_rank", "method_values"]
 
 #: Configuration values, section by section, as they would stand in the TOML file.
 Method = Mapping[str, Mapping[str, Any]]
@@ -19,7 +20,37 @@ Method = Mapping[str, Mapping[str, Any]]
 #: Methods by the name that ``--method`` and the key ``method`` use.
 METHODS: Registry[Method] = Registry("method")
 
+#: One rank for all vehicles, the largest arm; ``homolora-R`` is the same with rank R.
+HOMOLORA = "homolora"
+
+
+def method_values(name: str, *, where: str | None = None) -> Method:
+    """Return the configuration values of the method called ``name``.
+
+    Args:
+        name: A registered name, or ``homolora-R`` for a rank R.
+        where: The key or option that named it, for the message.
+
+    Raises:
+        ConfigError: No such method; the message suggests the nearest name.
+    """
+    rank = homolora_rank(name)
+    if rank is None:
+        return METHODS.get(name, where=where)
+    values = METHODS.get(HOMOLORA)
+    return {**values, "policy": {**values["policy"], "rank": rank}}
+
+
+def homolora_rank(name: str) -> int | None:
+    """Return R if ``name`` is ``homolora-R``, else None."""
+    found = re.fullmatch(rf"{HOMOLORA}-([1-9][0-9]*)", name)
+    return int(found[1]) if found else None
+
+
 METHODS.register("fixed")(
+    {"policy": {"name": "fixed"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
+)
+METHODS.register(HOMOLORA)(
     {"policy": {"name": "fixed"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
 )
 METHODS.register("random")(
