@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fleetlora.config import Experiment
+from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.vehicle import forecast
@@ -58,6 +59,7 @@ def build_world(
         sites=sites,
         contacts=scenery.contacts,
         coverage_m=scenery.coverage_m,
+        handoff_ratio=radio.distance_ratio(experiment.sites.association.hysteresis_db),
         link=Link(radio, ShadowField(radio, len(sites), seed, experiment.shadowing), sites.x_m, sites.y_m),
         devices=experiment.devices,
         device=assign_devices(scenery.tracks.n_vehicles, experiment.devices, stream(seed, "devices")),
@@ -95,6 +97,7 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
         learner=learner,
         policies=[_policy(experiment, world, learner, k) for k in range(len(names))],
         departure=experiment.departure.options,
+        dividing=Dividing(experiment.budget.dividing_rule(), experiment.budget.parts(names)),
         ledger=Ledger(names, experiment.budgets_j()),
         rules=Rules(
             seed=experiment.seed,
@@ -138,6 +141,6 @@ def _typical_j(experiment: Experiment, world: World, costs: UpdateCosts) -> np.n
         world.link.mean_rate_bps(half, up=False),
         world.link.mean_rate_bps(half, up=True),
         np.ones(n),
-        experiment.round.deadline_s,
+        experiment.round.limit_s,
     )
     return expected.joules

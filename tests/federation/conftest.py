@@ -94,6 +94,7 @@ def world_of(tracks: object, account: Account, sites: Sites, seed: int = 0) -> W
         sites,
         contacts,
         coverage_m,
+        radio.distance_ratio(3.0),
         link,
         DEFAULT_DEVICES,
         device,

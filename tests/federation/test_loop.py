@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from fleetlora.federation.departures import Drop
+from fleetlora.federation.budgets import BUDGET_RULES, Dividing
+from fleetlora.federation.departures import DepartureRule, Drop
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.rows import RoundReport
 from fleetlora.federation.settings import (
@@ -33,6 +34,8 @@ def simulate(
     policy: str = "random",
     budget_j: float = math.inf,
     seed: int = 1,
+    departure: DepartureRule | None = None,
+    budget_rule: str = "equal",
     **round_settings: Any,
 ) -> tuple[Simulation, list[RoundReport]]:
     learner = CountingLearner(world.tracks.n_vehicles)
@@ -56,7 +59,8 @@ def simulate(
         world,
         learner,
         [kind(context, kind.Options()) for context in contexts],
-        Drop(),
+        departure or Drop(),
+        Dividing(BUDGET_RULES.get(budget_rule)(), [0.5, 0.5]),
         Ledger(TASKS, dict.fromkeys(TASKS, budget_j)),
         Rules(
             seed=seed,

@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 
 from fleetlora.federation.costs import UpdateCosts
-from fleetlora.federation.reward import reward
-from fleetlora.federation.vehicle import forecast, predict_residence_s
+from fleetlora.federation.residence import coverage_exit_s
+from fleetlora.federation.reward import gain, reward
+from fleetlora.federation.vehicle import forecast
 from fleetlora.physics import DEFAULT_DEVICES, DeviceColumns, EnergyModel
+
+
+def deadline(foreseen_s: np.ndarray) -> np.ndarray:
+    return np.full_like(foreseen_s, 30.0)
 
 
 def residence(x: float, y: float, vx: float, vy: float, radius: float = 100.0, cap: float = 600.0) -> float:
     columns = [np.array([value]) for value in (x, y, vx, vy)]
-    return float(predict_residence_s(*columns, radius, cap)[0])
+    return float(coverage_exit_s(*columns, radius, cap)[0])
 
 
 def test_a_vehicle_at_the_centre_leaves_after_one_radius() -> None:
@@ -41,7 +46,7 @@ def test_a_forecast_is_what_a_hand_calculation_gives() -> None:
     costs = UpdateCosts(np.array([4]), np.array([125_000]), np.array([250_000]), np.array([3e9]))
     devices = DeviceColumns.of(DEFAULT_DEVICES, np.array([0]))  # 15 GFLOP/s; 3.5 W, tx 3.5 W, rx 1.8 W
     made = forecast(
-        costs, 5, devices, EnergyModel(), np.array([10e6]), np.array([5e6]), np.array([2.0]), 30.0
+        costs, 5, devices, EnergyModel(), np.array([10e6]), np.array([5e6]), np.array([2.0]), deadline
     )
     # 1 Mbit at half of 10 Mbit/s; 15 GFLOP at 15 GFLOP/s; 2 Mbit at half of 5 Mbit/s
     assert made.download_s[0, 0] == pytest.approx(0.2)
@@ -58,7 +63,7 @@ def test_a_forecast_has_one_column_a_rank_and_one_row_a_vehicle() -> None:
     costs = UpdateCosts(ranks, 1000 * ranks, 1000 * ranks, 1e9 * ranks)
     devices = DeviceColumns.of(DEFAULT_DEVICES, np.array([0, 1, 2, 3, 0]))
     ones = np.ones(5)
-    made = forecast(costs, 4, devices, EnergyModel(), 1e7 * ones, 1e7 * ones, ones, 30.0)
+    made = forecast(costs, 4, devices, EnergyModel(), 1e7 * ones, 1e7 * ones, ones, deadline)
     assert made.joules.shape == made.worst_j.shape == made.total_s.shape == (5, 3)
     assert (np.diff(made.joules, axis=1) > 0).all()
     np.testing.assert_array_equal(made.joules[0], made.joules[4])
@@ -67,6 +72,7 @@ def test_a_forecast_has_one_column_a_rank_and_one_row_a_vehicle() -> None:
 def test_the_reward_is_gain_less_latency_and_nothing_when_lost() -> None:
     before, after = np.array([2.0, 2.0, 2.0, np.nan]), np.array([1.0, 1.0, 3.0, np.nan])
     delivered = np.array([True, False, True, True])
-    got = reward(before, after, np.array([15.0, 15.0, 15.0, 15.0]), delivered, beta=0.2, deadline_s=30.0)
+    gains = gain(before, after, delivered)
+    got = reward(gains, np.array([15.0, 15.0, 15.0, 15.0]), delivered, beta=0.2, deadline_s=30.0)
     # half the loss gone, less 0.2 · 15/30; lost; a loss that rose; no held-out samples
     np.testing.assert_allclose(got, [0.4, 0.0, 0.0, 0.0])

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.departures import DepartureRule, Plan, Prospect
+from fleetlora.federation.residence import Residence
 from fleetlora.federation.rsu import Admission
-from fleetlora.federation.vehicle import Forecast, forecast, predict_residence_s
+from fleetlora.federation.settings import RoundSettings
+from fleetlora.federation.vehicle import Forecast, forecast
 from fleetlora.federation.world import Here, World
 from fleetlora.scheduling import Offers
 
@@ -31,14 +33,16 @@ class Outlook:
         vehicle: (n,) vehicle index.
         rsu: (n,) serving RSU.
         expected: Seconds and joules of an update of each rank, (n, A).
-        residence_s: (n,) predicted time until the vehicle leaves.
+        limit_s: (n, A) seconds after which a vehicle gives up an update of each rank.
+        residence: Predicted time until each leaves, and where to.
         up_bps: (n,) upload rate expected from the present distance.
     """
 
     vehicle: Ints
     rsu: Ints
     expected: Forecast
-    residence_s: Floats
+    limit_s: Floats
+    residence: Residence
     up_bps: Floats
 
 
@@ -49,11 +53,22 @@ def foresee(
     task: int,
     costs: UpdateCosts,
     steps: int,
-    deadline_s: float,
-    residence_cap_s: float,
+    round: RoundSettings,
+    residence: Residence,
 ) -> Outlook:
-    """Return what the vehicles admitted for ``task`` expect of an update of each rank."""
-    rows = admission.task == task
+    """Return what the vehicles admitted for ``task`` expect of an update of each rank.
+
+    Args:
+        world: The world.
+        here: The present.
+        admission: Who was let in, for all tasks.
+        task: Number of the task.
+        costs: Bytes and FLOPs of each rank.
+        steps: Local steps of a full update.
+        round: How long a round may last and how patient vehicles are.
+        residence: Predicted residences of all of ``admission``.
+    """
+    rows = np.flatnonzero(admission.task == task)
     vehicle, rsu = admission.vehicle[rows], admission.rsu[rows]
     east_m, north_m = here.east_m[vehicle], here.north_m[vehicle]
     distance_m = np.hypot(east_m, north_m)
@@ -67,20 +82,14 @@ def foresee(
         world.link.mean_rate_bps(distance_m, up=False),
         up_bps,
         sharing,
-        deadline_s,
+        round.limit_s,
     )
     return Outlook(
         vehicle=vehicle,
         rsu=rsu,
         expected=expected,
-        residence_s=predict_residence_s(
-            east_m,
-            north_m,
-            here.east_mps[vehicle],
-            here.north_mps[vehicle],
-            world.coverage_m,
-            residence_cap_s,
-        ),
+        limit_s=round.limit_s(expected.total_s),
+        residence=residence.take(rows),
         up_bps=up_bps,
     )
 
@@ -99,20 +108,45 @@ def make_offers(
         feasible=(total_s <= deadline_s) & (outlook.expected.worst_j <= remaining_j),
         predicted_j=outlook.expected.joules,
         predicted_s=total_s,
-        residence_s=outlook.residence_s,
+        residence_s=outlook.residence.seconds,
         rate_bps=outlook.up_bps,
     )
 
 
-def plan_departure(rule: DepartureRule, outlook: Outlook, rows: Ints, arm: Ints, steps: int) -> Plan:
-    """Return what the vehicles in ``rows``, having chosen ``arm``, do about leaving."""
+def plan_departure(
+    rule: DepartureRule,
+    outlook: Outlook,
+    rows: Ints,
+    arm: Ints,
+    steps: int,
+    backhaul_s: Floats,
+    scale_j: float,
+) -> Plan:
+    """Return what the vehicles in ``rows``, having chosen ``arm``, do about leaving.
+
+    Args:
+        rule: Decides.
+        outlook: What the vehicles expect.
+        rows: (n,) rows of the outlook.
+        arm: (n,) arms they chose.
+        steps: Local steps of a full update.
+        backhaul_s: (n,) seconds their updates take from one RSU to another.
+        scale_j: Joules that count as 1.
+    """
     expected = outlook.expected
     return rule.plan(
         Prospect(
-            residence_s=outlook.residence_s[rows],
+            residence_s=outlook.residence.seconds[rows],
+            spread=outlook.residence.spread,
             download_s=expected.download_s[rows, arm],
             compute_s=expected.compute_s[rows, arm],
             upload_s=expected.upload_s[rows, arm],
             steps=np.full(len(rows), steps, dtype=np.int64),
+            fixed_j=(expected.joules - expected.compute_j)[rows, arm],
+            compute_j=expected.compute_j[rows, arm],
+            next_rsu=outlook.residence.next_rsu[rows],
+            backhaul_s=backhaul_s,
+            limit_s=outlook.limit_s[rows, arm],
+            scale_j=scale_j,
         )
     )

@@ -8,19 +8,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.federation.world import Here, World
-from fleetlora.physics import PhaseJoules, Work, run_airtime
+from fleetlora.physics import Capacity, PhaseJoules, Timeline, Work, run_airtime
+from fleetlora.records import ARRIVED
 
 __all__ = ["Flight", "Started", "fly"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+#: Hand-offs change who shares a band with whom, which may bring about others; they settle in two or three
+#: turns.
+MOST_TURNS = 20
 
 
 @dataclass(frozen=True)
 class Started:
     """The updates started in a round, of all tasks; each column (n,).
 
-    ``worst_j`` is what an update may cost at most: the ledger set it aside before the vehicle began.
+    Attributes:
+        vehicle: Vehicle.
+        rsu: RSU that admitted it.
+        task: Task number.
+        rank: LoRA rank.
+        steps: Local steps it will take.
+        full_steps: Local steps of a full update.
+        bytes_down: Bytes it downloads.
+        bytes_up: Bytes it uploads.
+        compute_s: Seconds its steps take.
+        hand_off: Whether it carries on after a handoff, and uploads through the next RSU.
+        gives_up: Whether it gives the update up when it leaves otherwise, rather than lose it.
+        limit_s: Seconds after which it gives up.
+        residence_s: What it thinks it has left in contact.
+        worst_j: What it may cost at most: the ledger set it aside before the vehicle began.
     """
 
     vehicle: Ints
@@ -28,16 +48,20 @@ class Started:
     task: Ints
     rank: Ints
     steps: Ints
+    full_steps: Ints
     bytes_down: Ints
     bytes_up: Ints
     compute_s: Floats
+    hand_off: Bools
+    gives_up: Bools
+    limit_s: Floats
     residence_s: Floats
     worst_j: Floats
 
     def __len__(self) -> int:
         return len(self.vehicle)
 
-    def take(self, rows: NDArray[np.bool_]) -> Started:
+    def take(self, rows: Bools) -> Started:
         """Return some of the updates."""
         return Started(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
@@ -57,13 +81,15 @@ class Flight:
     """What became of the started updates; each column (n,).
 
     Attributes:
-        download_s: Seconds spent downloading, cut off where the vehicle left or the deadline struck.
+        download_s: Seconds spent downloading, cut off where the vehicle gave up.
         compute_s: Seconds spent training.
         upload_s: Seconds spent uploading.
-        end_s: Virtual time at which the update arrived or ended.
-        delivered: Whether it arrived.
+        end_s: Virtual time at which the update reached its RSU or ended.
+        outcome: One of :data:`~fleetlora.records.OUTCOMES`.
+        rsu_to: RSU it was uploaded through after a hand-off, −1 where there was none.
         spent: Joules of the vehicles, phase by phase.
-        rsu_j: Joules the RSU spent on it.
+        rsu_j: Joules its own RSU spent on it.
+        rsu_to_j: Joules the RSU after the hand-off spent on it.
         residence_s: Seconds the vehicle really had left in contact when the round began.
     """
 
@@ -71,37 +97,142 @@ class Flight:
     compute_s: Floats
     upload_s: Floats
     end_s: Floats
-    delivered: NDArray[np.bool_]
+    outcome: NDArray[np.str_]
+    rsu_to: Ints
     spent: PhaseJoules
     rsu_j: Floats
+    rsu_to_j: Floats
     residence_s: Floats
 
+    @property
+    def arrived(self) -> Bools:
+        """(n,) whether the update reached the model."""
+        return np.isin(self.outcome, ARRIVED)
 
-def fly(world: World, started: Started, here: Here, deadline_s: float) -> Flight:
+
+@dataclass(frozen=True)
+class _Legs:
+    """Second legs, by what the first left over: rows of ``Started`` that go on at another RSU; columns
+    (m,)."""
+
+    row: Ints
+    rsu: Ints
+    start_s: Floats
+    bits: Floats
+    end_s: Floats
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def same_as(self, other: _Legs) -> bool:
+        return all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+        )
+
+
+def fly(world: World, started: Started, here: Here) -> Flight:
     """Return the course of the updates along the vehicles' true tracks.
 
-    Vehicles that transmit at the same time in one RSU share its band; an update that is not through when
-    its vehicle leaves the RSU, or at the deadline, is lost there and then, its joules with it.
+    Vehicles that transmit at the same time in one RSU share its band. An update that is not through when its
+    vehicle is handed off goes on at the next RSU if the plan says so and the download is done; otherwise it
+    ends there. What is not through at its limit is lost. Joules count, whatever came of them.
     """
     leaves_s = here.leaves_s[started.vehicle]
+    limit = here.time_s + started.limit_s
+    first, capacity = _first_legs(world, started, here, np.minimum(leaves_s, limit))
+    legs = _Legs(*(np.empty(0, kind) for kind in (np.int64, np.int64, float, float, float)))
+    course = run_airtime(first, capacity)
+    for _ in range(MOST_TURNS):
+        found = _second_legs(world, started, here, course, limit)
+        if found.same_as(legs):
+            break
+        legs = found
+        course = _run_both(world, started, first, capacity, legs)
+    return _account(world, started, here, course, legs, limit)
+
+
+def _first_legs(world: World, started: Started, here: Here, end_s: Floats) -> tuple[Work, Capacity]:
+    start_s = np.full(len(started), here.time_s)
     work = Work(
         group=started.rsu,
-        start_s=np.full(len(started), here.time_s),
+        start_s=start_s,
         down_bits=8.0 * started.bytes_down.astype(np.float64),
         compute_s=started.compute_s,
         up_bits=8.0 * started.bytes_up.astype(np.float64),
-        end_s=np.minimum(leaves_s, here.time_s + deadline_s),
+        end_s=end_s,
     )
-    course = run_airtime(work, world.capacity(started.vehicle, started.rsu, here.time_s, work.end_s))
+    return work, world.capacity(started.vehicle, started.rsu, start_s, end_s)
+
+
+def _second_legs(world: World, started: Started, here: Here, course: Timeline, limit: Floats) -> _Legs:
+    """Return who goes on at another RSU: downloaded, not through, and handed off before its limit."""
+    n, contacts = len(started), world.contacts
+    following = contacts.next_contact[here.contact[started.vehicle]]
+    contact = np.maximum(following, 0)
+    cut_s = course.end_s[:n]
+    end_s = np.minimum(contacts.t_out_s[contact], limit)
+    start_s = np.minimum(cut_s + started.compute_s - course.compute_s[:n], end_s)
+    downloaded = course.down_bits[:n] >= 8.0 * started.bytes_down * (1 - 1e-12)
+    left = (cut_s < limit) & ~course.done[:n] & (following >= 0) & contacts.handoff[contact]
+    row = np.flatnonzero(started.hand_off & left & downloaded)
+    return _Legs(
+        row=row,
+        rsu=contacts.rsu[contact[row]].astype(np.int64),
+        start_s=start_s[row],
+        bits=8.0 * started.bytes_up[row] - course.up_bits[row],
+        end_s=end_s[row],
+    )
+
+
+def _run_both(world: World, started: Started, first: Work, capacity: Capacity, legs: _Legs) -> Timeline:
+    """Return the timeline of the first legs, then the second ones, all sharing their RSUs' bands."""
+    none = np.zeros(len(legs))
+    second = Work(legs.rsu, legs.start_s, none, none, legs.bits, legs.end_s)
+    along = world.capacity(started.vehicle[legs.row], legs.rsu, legs.start_s, legs.end_s)
+    joined = Work(
+        **{
+            field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)])
+            for field in fields(Work)
+        }
+    )
+    return run_airtime(joined, Capacity.stacked([capacity, along]))
+
+
+def _account(
+    world: World, started: Started, here: Here, course: Timeline, legs: _Legs, limit: Floats
+) -> Flight:
+    """Return what the legs come to, update by update."""
+    n, m = len(started), len(legs)
+    first, second = slice(0, n), slice(n, n + m)
+    compute_s, upload_s = course.compute_s[first].copy(), course.up_s[first].copy()
+    compute_s[legs.row] += legs.start_s - course.end_s[legs.row]
+    upload_s[legs.row] += course.up_s[second]
+    end_s, rsu_to = course.end_s[first].copy(), np.full(n, -1, dtype=np.int64)
+    through = legs.row[course.done[second]]
+    backhaul_s = world.backhaul.seconds(started.bytes_up[legs.row])
+    end_s[legs.row] = course.end_s[second] + np.where(course.done[second], backhaul_s, 0.0)
+    rsu_to[legs.row] = legs.rsu
+    rsu_to_j = np.zeros(n)
+    rsu_to_j[legs.row] = world.rsu_power.energy_j(course.down_air_s[second], course.up_air_s[second])
     return Flight(
-        download_s=course.down_s,
-        compute_s=course.compute_s,
-        upload_s=course.up_s,
-        end_s=course.end_s,
-        delivered=course.done,
+        download_s=course.down_s[first],
+        compute_s=compute_s,
+        upload_s=upload_s,
+        end_s=end_s,
+        outcome=_outcomes(started, course.done[first], through, course.end_s[first] < limit),
+        rsu_to=rsu_to,
         spent=world.energy.energy_j(
-            course.down_s, course.compute_s, course.up_s, world.computers.take(started.vehicle)
+            course.down_s[first], compute_s, upload_s, world.computers.take(started.vehicle)
         ),
-        rsu_j=world.rsu_power.energy_j(course.down_air_s, course.up_air_s),
-        residence_s=leaves_s - here.time_s,
+        rsu_j=world.rsu_power.energy_j(course.down_air_s[first], course.up_air_s[first]),
+        rsu_to_j=rsu_to_j,
+        residence_s=here.leaves_s[started.vehicle] - here.time_s,
     )
+
+
+def _outcomes(started: Started, done: Bools, through: Ints, left_early: Bools) -> NDArray[np.str_]:
+    outcome = np.where(done, np.where(started.steps < started.full_steps, "early", "delivered"), "lost")
+    outcome = outcome.astype("<U10")
+    outcome[started.gives_up & ~done & left_early] = "abandoned"
+    outcome[through] = "handed_off"
+    return outcome

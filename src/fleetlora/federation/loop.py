@@ -13,12 +13,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.choice import Outlook, foresee, make_offers, plan_departure
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.departures import DepartureRule
 from fleetlora.federation.flight import Flight, Started, fly
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
-from fleetlora.federation.reward import reward
+from fleetlora.federation.residence import Residence, ResidencePredictor
+from fleetlora.federation.reward import gain, reward
 from fleetlora.federation.rows import RoundReport, Story, report_round
 from fleetlora.federation.rsu import Admission, admit
 from fleetlora.federation.settings import (
@@ -65,6 +67,7 @@ class Simulation:
         learner: Holds and trains the models.
         policies: One policy a task.
         departure: What vehicles do that are about to leave.
+        dividing: How the joules are divided among the tasks.
         ledger: Takes every joule, and knows what each task may still spend.
         rules: The loop's settings.
     """
@@ -75,12 +78,14 @@ class Simulation:
         learner: Learner,
         policies: Sequence[Policy],
         departure: DepartureRule,
+        dividing: Dividing,
         ledger: Ledger,
         rules: Rules,
     ) -> None:
         self.world, self.learner, self.policies = world, learner, policies
-        self.departure, self.ledger, self.rules = departure, ledger, rules
+        self.departure, self.dividing, self.ledger, self.rules = departure, dividing, ledger, rules
         self.tasks = ledger.tasks
+        self.residence = ResidencePredictor(world, rules.round.residence_cap_s)
         self.samples = np.stack([learner.samples(k) for k in range(len(self.tasks))], axis=1)
         self.round = 0
         self.clock_s = 0.0
@@ -103,8 +108,11 @@ class Simulation:
         here = self.world.observe(self.clock_s)
         before_j = [self.ledger.spent_j(name) for name in self.tasks]
         admission = self._admit(here)
-        started = Started.joined([self._choose(task, admission, here) for task in range(len(self.tasks))])
-        flight = fly(self.world, started, here, self.rules.round.deadline_s)
+        residence = self._foresee_residence(here, admission)
+        started = Started.joined(
+            [self._choose(task, admission, residence, here) for task in range(len(self.tasks))]
+        )
+        flight = fly(self.world, started, here)
         learned = self._train(started, flight)
         rewards = self._teach(started, flight, learned, here)
         self._charge(started, flight)
@@ -114,6 +122,7 @@ class Simulation:
         )
         clock_s = self._next_start_s(story)
         self._settle(before_j, clock_s)
+        self._divide()
         report = report_round(
             self.round,
             clock_s,
@@ -130,7 +139,14 @@ class Simulation:
         rng = stream(self.rules.seed, "admission", self.round)
         return admit(here.rsu, self.samples > 0, self.rules.admission.vehicles_per_task, rng)
 
-    def _choose(self, task: int, admission: Admission, here: Here) -> Started:
+    def _foresee_residence(self, here: Here, admission: Admission) -> Residence:
+        """Return how long each admitted vehicle thinks it will stay; an oracle is told."""
+        foreseen = self.residence.predict(here, admission.vehicle)
+        if self.departure.oracle:
+            return Residence.known(here, admission.vehicle, foreseen.next_rsu)
+        return foreseen
+
+    def _choose(self, task: int, admission: Admission, residence: Residence, here: Here) -> Started:
         """Let the vehicles admitted for a task choose; admission stops where joules might run out."""
         rules = self.rules.round
         policy, name = self.policies[task], self.tasks[task]
@@ -142,21 +158,24 @@ class Simulation:
             task,
             costs,
             self.rules.steps,
-            rules.deadline_s,
-            rules.residence_cap_s,
+            rules,
+            residence,
         )
         offers = make_offers(
             outlook, self.round, here, self.world.device, rules.deadline_s, self.ledger.remaining_j(name)
         )
         rng = stream(self.rules.seed, "policy", name, self.round)
         ranks = checked_ranks(policy, policy.select(offers, rng), offers)
-        started = self._plan(task, costs, outlook, ranks)
+        started = self._plan(task, costs, outlook, ranks, policy.context.scale_j)
         return started.take(self.ledger.affordable(name, started.worst_j))
 
-    def _plan(self, task: int, costs: UpdateCosts, outlook: Outlook, ranks: NDArray[np.int64]) -> Started:
+    def _plan(
+        self, task: int, costs: UpdateCosts, outlook: Outlook, ranks: NDArray[np.int64], scale_j: float
+    ) -> Started:
         rows = np.flatnonzero(ranks)
         arm = np.searchsorted(costs.ranks, ranks[rows])
-        plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps)
+        backhaul_s = self.world.backhaul.seconds(costs.bytes_up[arm])
+        plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps, backhaul_s, scale_j)
         rows, arm, steps = rows[plan.start], arm[plan.start], plan.steps[plan.start]
         return Started(
             vehicle=outlook.vehicle[rows],
@@ -164,10 +183,14 @@ class Simulation:
             task=np.full(len(rows), task, dtype=np.int64),
             rank=costs.ranks[arm],
             steps=steps,
+            full_steps=np.full(len(rows), self.rules.steps, dtype=np.int64),
             bytes_down=costs.bytes_down[arm],
             bytes_up=costs.bytes_up[arm],
             compute_s=outlook.expected.compute_s[rows, arm] * steps / self.rules.steps,
-            residence_s=outlook.residence_s[rows],
+            hand_off=plan.hand_off[plan.start],
+            gives_up=plan.gives_up[plan.start],
+            limit_s=outlook.limit_s[rows, arm],
+            residence_s=outlook.residence.seconds[rows],
             worst_j=outlook.expected.worst_j[rows, arm],
         )
 
@@ -175,7 +198,7 @@ class Simulation:
         """Train the updates that arrive; what the others would have learned nobody ever sees."""
         learned = Learned.unknown(len(started))
         for task in range(len(self.tasks)):
-            rows = np.flatnonzero((started.task == task) & flight.delivered)
+            rows = np.flatnonzero((started.task == task) & flight.arrived)
             if len(rows):
                 jobs = Jobs(started.vehicle[rows], started.rsu[rows], started.rank[rows], started.steps[rows])
                 learned.put(rows, self.learner.train(task, self.round, jobs))
@@ -184,16 +207,17 @@ class Simulation:
     def _teach(self, started: Started, flight: Flight, learned: Learned, here: Here) -> Floats:
         """Tell every vehicle's policy what its choice came to; return the rewards."""
         latency_s = flight.end_s - here.time_s
+        gains = gain(learned.loss_before, learned.loss_after, flight.arrived)
         rewards = reward(
-            learned.loss_before,
-            learned.loss_after,
+            gains,
             latency_s,
-            flight.delivered,
+            flight.arrived,
             self.rules.reward.beta,
             self.rules.round.deadline_s,
         )
         for task, policy in enumerate(self.policies):
             rows = started.task == task
+            self.dividing.report.add(task, float(gains[rows].sum()), float(flight.spent.total_j[rows].sum()))
             policy.update(
                 Feedback(
                     round=self.round,
@@ -202,7 +226,7 @@ class Simulation:
                     reward=rewards[rows],
                     joules=flight.spent.total_j[rows],
                     latency_s=latency_s[rows],
-                    delivered=flight.delivered[rows],
+                    delivered=flight.arrived[rows],
                 )
             )
         return rewards
@@ -211,13 +235,20 @@ class Simulation:
         """Book every joule."""
         if len(started):
             names = np.asarray(self.tasks)[started.task]
-            outcome = np.where(flight.delivered, "delivered", "lost")
             for phase in ("download", "compute", "upload", "idle"):
                 joules = getattr(flight.spent, f"{phase}_j")
                 self.ledger.charge(
-                    self.round, flight.end_s, started.vehicle, started.rsu, names, phase, outcome, joules
+                    self.round,
+                    flight.end_s,
+                    started.vehicle,
+                    started.rsu,
+                    names,
+                    phase,
+                    flight.outcome,
+                    joules,
                 )
-            self.ledger.charge(self.round, flight.end_s, -1, started.rsu, names, "rsu", outcome, flight.rsu_j)
+            for rsu, joules in ((started.rsu, flight.rsu_j), (flight.rsu_to, flight.rsu_to_j)):
+                self.ledger.charge(self.round, flight.end_s, -1, rsu, names, "rsu", flight.outcome, joules)
 
     def _settle(self, before_j: Sequence[float], clock_s: float) -> None:
         """Let each task's coordinator compare the round's joules with what they were allotted.
@@ -231,6 +262,17 @@ class Simulation:
             total_j, budget_j = self.ledger.spent_j(name), self.ledger.budget_j(name)
             allotted_j = (budget_j - earlier_j) * (now - was) / (1.0 - was)
             policy.settle(Account(total_j - earlier_j, allotted_j, total_j, budget_j, now))
+
+    def _divide(self) -> None:
+        """Divide what is left of the joules anew when the cloud has merged."""
+        if not self._syncs:
+            return
+        spent, budget = (
+            np.array([of(name) for name in self.tasks]) for of in (self.ledger.spent_j, self.ledger.budget_j)
+        )
+        divided = self.dividing.divide(spent, budget)
+        if not np.array_equal(divided, budget):
+            self.ledger.rebudget(dict(zip(self.tasks, divided.tolist(), strict=True)))
 
     def _progress(self, rounds: int, clock_s: float) -> float:
         """Return which part of the horizon is over, of the rounds or of the tracks, whichever is more."""

@@ -14,7 +14,7 @@ from fleetlora.federation.flight import Flight, Started
 from fleetlora.federation.learner import Learned, Score
 from fleetlora.federation.rsu import Admission
 from fleetlora.federation.world import Here
-from fleetlora.records import Ledger
+from fleetlora.records import OUTCOMES, Ledger
 from fleetlora.scheduling import Policy
 
 __all__ = ["RoundReport", "Story", "report_round"]
@@ -74,9 +74,10 @@ def _task_row(task: int, story: Story) -> dict[str, Any]:
     """Return what one task's row of the ``rounds`` table says of the vehicles."""
     started, flight = story.started, story.flight
     mine = started.task == task
-    arrived = mine & flight.delivered
+    arrived = mine & flight.arrived
     accuracy = story.learned.accuracy[arrived]
     admitted = int((story.admission.task == task).sum())
+    counts = {outcome: int((flight.outcome[mine] == outcome).sum()) for outcome in OUTCOMES}
     return {
         "t_start_s": story.here.time_s,
         "t_end_s": float(story.ends_s[task]),
@@ -87,14 +88,10 @@ def _task_row(task: int, story: Story) -> dict[str, Any]:
         "admitted": admitted,
         "skipped": admitted - int(mine.sum()),
         "started": int(mine.sum()),
-        "delivered": int(arrived.sum()),
-        "early": 0,
-        "handed_off": 0,
-        "abandoned": 0,
-        "lost": int((mine & ~flight.delivered).sum()),
+        **counts,
         "mean_rank": _mean(started.rank[mine].astype(np.float64)),
         "energy_j": float(flight.spent.total_j[mine].sum()),
-        "energy_rsu_j": float(flight.rsu_j[mine].sum()),
+        "energy_rsu_j": float((flight.rsu_j + flight.rsu_to_j)[mine].sum()),
         "accuracy_local": _mean(accuracy[~np.isnan(accuracy)]),
     }
 
@@ -144,8 +141,8 @@ def _updates(
         "bytes_down": started.bytes_down,
         "bytes_up": started.bytes_up,
         "joules": flight.spent.total_j,
-        "outcome": np.where(flight.delivered, "delivered", "lost"),
-        "rsu_to": [None] * len(started),
+        "outcome": flight.outcome,
+        "rsu_to": flight.rsu_to,
         "reward": _nullable(story.rewards),
         "loss_before": _nullable(learned.loss_before),
         "loss_after": _nullable(learned.loss_after),

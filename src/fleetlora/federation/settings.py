@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from fleetlora.errors import ConfigError
+from fleetlora.federation.budgets import BUDGET_RULES, BudgetRule
 from fleetlora.settings import Settings, quantity
 
 __all__ = [
@@ -15,6 +20,8 @@ __all__ = [
     "RewardSettings",
     "RoundSettings",
 ]
+
+Floats = NDArray[np.float64]
 
 
 class AdmissionSettings(Settings):
@@ -31,6 +38,21 @@ class RoundSettings(Settings):
     period_s: float = quantity(0.0, "s", "rounds start at least this far apart; 0 is back to back", ge=0)
     sync_every: int = quantity(2, "1", "the cloud merges the RSUs' models every so many rounds (q)", ge=1)
     residence_cap_s: float = quantity(600.0, "s", "longest residence that is predicted", gt=0)
+    patience: float | None = quantity(
+        None,
+        "1",
+        "a vehicle gives up an update that has taken this many times what it foresaw; none: at the deadline",
+        gt=1,
+    )
+    patience_floor_s: float = quantity(2.0, "s", "a vehicle gives up no earlier than this", gt=0)
+
+    def limit_s(self, foreseen_s: Floats) -> Floats:
+        """Return after how long vehicles give up updates that they foresaw to take ``foreseen_s``."""
+        if self.patience is None:
+            return np.full_like(foreseen_s, self.deadline_s)
+        return np.clip(
+            self.patience * foreseen_s, min(self.patience_floor_s, self.deadline_s), self.deadline_s
+        )
 
 
 class RewardSettings(Settings):
@@ -43,6 +65,8 @@ class BudgetSettings(Settings):
     """Joules that the tasks may spend; without a total nothing is capped."""
 
     total_j: float | None = quantity(None, "J", "joules of all tasks together", gt=0)
+    rule: str = Field("equal", description="how the joules are divided anew whenever the cloud merges")
+    rule_options: dict[str, Any] = Field(default_factory=dict, description="the rule's own options")
     shares: dict[str, float] = Field(
         default_factory=dict,
         description="a task's share in the total; the others divide the rest equally",
@@ -55,14 +79,37 @@ class BudgetSettings(Settings):
             raise ValueError("shares must not be negative and must sum to at most 1")
         return shares
 
+    @model_validator(mode="after")
+    def _rule(self) -> Self:
+        self.dividing_rule()
+        return self
+
+    def dividing_rule(self) -> BudgetRule:
+        """Return the rule that divides the joules anew.
+
+        Raises:
+            ConfigError: There is no such rule, or it has no such option.
+        """
+        kind = BUDGET_RULES.get(self.rule, where="budget.rule")
+        try:
+            return kind(**self.rule_options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(["budget.rule_options", *map(str, first["loc"])])
+            raise ConfigError(first["msg"], where=where, mend=f"see the rule {self.rule!r}") from None
+
     def split(self, tasks: list[str]) -> dict[str, float]:
         """Return the joules of each task, infinite without a total."""
         if self.total_j is None:
             return dict.fromkeys(tasks, math.inf)
+        return {task: self.total_j * part for task, part in zip(tasks, self.parts(tasks), strict=True)}
+
+    def parts(self, tasks: list[str]) -> list[float]:
+        """Return each task's share of the beginning."""
         others = [task for task in tasks if task not in self.shares]
         rest = 1.0 - sum(self.shares.values())
         equal = rest / len(others) if others else 0.0
-        return {task: self.total_j * self.shares.get(task, equal) for task in tasks}
+        return [self.shares.get(task, equal) for task in tasks]
 
 
 class EvaluationSettings(Settings):

@@ -32,11 +32,13 @@ Ints = NDArray[np.int64]
 class Here:
     """All vehicles at one moment; each column (V,), positions and velocities NaN where a vehicle is absent.
 
-    ``leaves_s`` is the end of the present contact, from the track: outcomes may use it, choices must not.
+    ``contact`` is the row of the present contact, −1 where there is none. ``leaves_s`` is its end, from the
+    track: outcomes may use it, choices must not.
     """
 
     time_s: float
     rsu: Ints
+    contact: Ints
     leaves_s: Floats
     east_m: Floats
     north_m: Floats
@@ -54,6 +56,7 @@ class World:
         sites: J RSUs.
         contacts: Which RSU serves which vehicle, and when.
         coverage_m: Radius of an RSU's coverage, metres.
+        handoff_ratio: How many times farther the serving RSU must be than a neighbour before a handoff.
         link: Rates at positions (truth) and at distances (what a vehicle can foresee).
         devices: Device classes.
         device: (V,) device class of each vehicle.
@@ -68,6 +71,7 @@ class World:
     sites: Sites
     contacts: Contacts
     coverage_m: float
+    handoff_ratio: float
     link: Link
     devices: tuple[DeviceClass, ...]
     device: Ints
@@ -84,6 +88,7 @@ class World:
         return Here(
             time_s=time_s,
             rsu=rsu,
+            contact=serving.contact,
             leaves_s=serving.t_out_s,
             east_m=state.x_m - np.where(rsu >= 0, self.sites.x_m[rsu], np.nan),
             north_m=state.y_m - np.where(rsu >= 0, self.sites.y_m[rsu], np.nan),
@@ -101,7 +106,7 @@ class World:
         """(V,) name of each vehicle's device class."""
         return np.array([device.name for device in self.devices])[self.device]
 
-    def capacity(self, vehicle: Ints, rsu: Ints, from_s: float, to_s: Floats) -> Capacity:
+    def capacity(self, vehicle: Ints, rsu: Ints, from_s: Floats, to_s: Floats) -> Capacity:
         """Return what the channel could carry for some vehicles along their true tracks.
 
         The truth of the road: for outcomes only.
@@ -111,5 +116,4 @@ class World:
             state = self.tracks.at(times_s, vehicle)
             return state.x_m, state.y_m
 
-        start_s = np.full(len(vehicle), from_s)
-        return capacity_along(positions, self.link, rsu, start_s, to_s, self.sampling)
+        return capacity_along(positions, self.link, rsu, from_s, to_s, self.sampling)

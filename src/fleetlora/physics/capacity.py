@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,19 @@ class Capacity:
         )
         span = np.stack([np.zeros_like(t0), t1 - t0], axis=1)
         return cls(t0[:, None] + span, down[:, None] * span, up[:, None] * span)
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Capacity]) -> Capacity:
+        """Return the rows of all parts as one table; shorter ones rest on their last knot."""
+        knots = max(part.t_s.shape[1] for part in parts)
+
+        def column(name: str) -> Floats:
+            tables = [getattr(part, name) for part in parts]
+            return np.concatenate(
+                [np.pad(table, ((0, 0), (0, knots - table.shape[1])), mode="edge") for table in tables]
+            )
+
+        return cls(column("t_s"), column("down_bits"), column("up_bits"))
 
 
 def capacity_along(

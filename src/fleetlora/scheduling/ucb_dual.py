@@ -50,8 +50,8 @@ class UcbDual(Policy):
 
     * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
     * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)),
-      which trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic algorithm
-      for stochastic linear bandits with general constraints", arXiv 2102.05295).
+      which trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic
+      algorithm for stochastic linear bandits with general constraints", arXiv 2102.05295).
     """
 
     class Options(Settings):
@@ -90,7 +90,7 @@ class UcbDual(Policy):
         self._rounds = 0
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
-        """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth its price."""
+        """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""
         row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
         self._row[offers.vehicle] = row
         index = np.where(offers.feasible, self.index(self._estimates(row), offers), -np.inf)
