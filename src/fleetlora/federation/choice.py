@@ -24,6 +24,9 @@ __all__ = ["Outlook", "foresee", "make_offers", "plan_departure"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: How far ahead a vehicle reckons its link, seconds: about as long as an update's transfers take.
+LOOK_AHEAD_S = 5.0
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -35,7 +38,7 @@ class Outlook:
         expected: Seconds and joules of an update of each rank, (n, A).
         limit_s: (n, A) seconds after which a vehicle gives up an update of each rank.
         residence: Predicted time until each leaves, and where to.
-        up_bps: (n,) upload rate expected from the present distance.
+        up_bps: (n,) upload rate expected over the next seconds.
     """
 
     vehicle: Ints
@@ -70,16 +73,16 @@ def foresee(
     """
     rows = np.flatnonzero(admission.task == task)
     vehicle, rsu = admission.vehicle[rows], admission.rsu[rows]
-    east_m, north_m = here.east_m[vehicle], here.north_m[vehicle]
-    distance_m = np.hypot(east_m, north_m)
-    up_bps = world.link.mean_rate_bps(distance_m, up=True)
+    x_m, y_m = here.east_m[vehicle] + world.sites.x_m[rsu], here.north_m[vehicle] + world.sites.y_m[rsu]
+    path_m = LOOK_AHEAD_S * np.hypot(here.east_mps[vehicle], here.north_mps[vehicle])
+    up_bps = world.link.expected_rate_bps(rsu, x_m, y_m, path_m, up=True)
     sharing = np.bincount(admission.rsu, minlength=len(world.sites))[rsu].astype(np.float64)
     expected = forecast(
         costs,
         steps,
         world.computers.take(vehicle),
         world.energy,
-        world.link.mean_rate_bps(distance_m, up=False),
+        world.link.expected_rate_bps(rsu, x_m, y_m, path_m, up=False),
         up_bps,
         sharing,
         round.limit_s,

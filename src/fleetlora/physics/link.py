@@ -35,7 +35,7 @@ class Link:
     def rates_bps(self, site: ArrayLike, x_m: ArrayLike, y_m: ArrayLike) -> tuple[Floats, Floats]:
         """Return the true rates down and up in bit/s, each ``(n, ...)``.
 
-        What happens, not what anyone foresees: for outcomes only, never for decisions.
+        What happens: for outcomes; a decision may ask for no other place than where the vehicle is now.
 
         Args:
             site: ``(n,)`` site indices, one for each row of positions.
@@ -71,6 +71,31 @@ class Link:
         """
         table = self._mean_rates[int(up)]
         return np.asarray(np.interp(np.asarray(d2d_m, np.float64), self._table_m, table, right=0.0))
+
+    def expected_rate_bps(
+        self, site: ArrayLike, x_m: ArrayLike, y_m: ArrayLike, path_m: ArrayLike, up: bool
+    ) -> Floats:
+        """Return the rate in bit/s that a vehicle can expect over the next ``path_m`` metres of its way.
+
+        A vehicle measures the power it receives, so it knows the rate here and now; the further it drives, the
+        less that says. With d the correlation distance of shadowing and s the path, the mean of the correlation
+        exp(−x/d) over the path weighs the measured rate against the mean one at this distance::
+
+            rate = w · measured + (1 − w) · mean,   w = (d/s)·(1 − exp(−s/d))
+
+        Args:
+            site: (n,) serving sites.
+            x_m: (n,) positions, metres.
+            y_m: (n,) positions, metres.
+            path_m: (n,) metres the vehicle is about to drive.
+            up: Direction.
+        """
+        site = np.asarray(site, dtype=np.int64)
+        x_m, y_m = np.asarray(x_m, dtype=np.float64), np.asarray(y_m, dtype=np.float64)
+        turns = np.maximum(np.asarray(path_m, dtype=np.float64) / self.field.correlation_m, 1e-9)
+        weight = -np.expm1(-turns) / turns
+        mean = self.mean_rate_bps(np.hypot(x_m - self._x[site], y_m - self._y[site]), up)
+        return np.asarray(weight * self.rate_bps(site, x_m, y_m, up) + (1.0 - weight) * mean)
 
     def _rate_bps(self, loss_db: Floats, up: bool) -> Floats:
         sinr_db = self.radio.sinr_db(loss_db, up)

@@ -70,6 +70,7 @@ class ShadowField:
     def __init__(self, radio: RadioModel, n_sites: int, seed: int, settings: Shadowing | None = None) -> None:
         settings = settings or Shadowing()
         self._radio = radio
+        self.correlation_m = settings.shadow_correlation_m
         self._shadow = _Waves("shadowing", n_sites, seed, settings.shadow_correlation_m, settings.sinusoids)
         self._los = _Waves("line-of-sight", n_sites, seed, settings.los_correlation_m, settings.sinusoids)
 
