@@ -7,35 +7,8 @@ import pytest
 import torch
 
 from fleetlora.errors import ConfigError, InputError
-from fleetlora.lora import AGGREGATION_RULES, Adapter, AdapterLayout, Product, adapter_bytes, init_adapter
-from tests.lora.reference import trained_like
-
-LAYOUT = AdapterLayout({"low.query": (12, 9), "low.dense": (20, 12), "top.query": (9, 12)}, 12, 4, alpha=16.0)
-
-
-def update(rank: int, seed: int, alpha: float = 16.0) -> Adapter:
-    layout = AdapterLayout(LAYOUT.shapes, LAYOUT.width, LAYOUT.n_classes, alpha)
-    return trained_like(init_adapter(layout, rank, seed), seed)
-
-
-def dense(adapters: list[Adapter], weights: list[float], name: str) -> torch.Tensor:
-    total = sum(weights)
-    return sum(
-        (
-            w / total * (a.alpha / a.rank) * a.B[name].double() @ a.A[name].double()
-            for a, w in zip(adapters, weights, strict=True)
-        ),
-        torch.zeros(()),
-    )
-
-
-def product(adapter: Adapter, name: str) -> torch.Tensor:
-    return (adapter.alpha / adapter.rank) * adapter.B[name].double() @ adapter.A[name].double()
-
-
-def assert_same_product(adapter: Adapter, expected: dict[str, torch.Tensor]) -> None:
-    for name in LAYOUT.shapes:
-        torch.testing.assert_close(product(adapter, name), expected[name].double(), atol=1e-5, rtol=1e-5)
+from fleetlora.lora import Adapter, AdapterLayout, Product, adapter_bytes
+from tests.lora.updates import LAYOUT, assert_same_product, by_hand, dense, is_matrix, product, update
 
 
 @pytest.fixture
@@ -197,21 +170,46 @@ def test_a_rank_no_layer_can_carry_is_refused(rule: Product) -> None:
         rule.init(LAYOUT, 10, 0)
 
 
-@pytest.mark.parametrize("name", list(AGGREGATION_RULES))
-def test_every_registered_rule_is_deterministic(name: str) -> None:
-    rule = AGGREGATION_RULES.get(name)()
-
-    def play() -> Adapter:
-        model = rule.start(rule.init(LAYOUT, 4, 0))
-        for seed in range(3):
-            sent = [rule.dispatch(model, 4, rule.init(LAYOUT, 4, seed)) for _ in range(2)]
-            uploads = [rule.collect(a, trained_like(a, seed + i)) for i, a in enumerate(sent)]
-            model = rule.merge(uploads, [1, 2], model)
-        return rule.combine([model, model], [1, 1])
-
-    first, second = play(), play()
-    assert all(torch.equal(value, second.tensors()[key]) for key, value in first.tensors().items())
+def test_components_a_vehicle_never_received_stay_for_its_share_by_hand() -> None:
+    model = by_hand([[2, 0], [0, 1]], [[2, 0], [0, 1]])  # s = 1: diag(4, 1)
+    one = by_hand([[1, 0]], [[3], [0]])  # rank 1, s = 2: received diag(4, 0), returns diag(6, 0)
+    two = by_hand([[1, 0], [0, 1]], [[4, 2], [0, 1]])  # rank 2: received all
+    plain = Product().merge([one, two], [1, 3], model)
+    kept = Product(keep_tail=True).merge([one, two], [1, 3], model)
+    is_matrix(product(plain, "w"), [[4.5, 1.5], [0, 0.75]])  # the second component shrinks by a quarter
+    is_matrix(product(kept, "w"), [[4.5, 1.5], [0, 1.0]])  # 0.25 · (6 − 4) and 0.75 · 2 on top of diag(4, 1)
 
 
-def test_the_rule_is_found_by_name() -> None:
-    assert AGGREGATION_RULES.get("product") is Product
+def test_keeping_the_tail_is_the_model_plus_what_each_vehicle_changed(updates: list[Adapter]) -> None:
+    rule = Product(keep_tail=True)
+    model = rule.merge([update(3, 8), update(4, 9)], [1, 1], update(1, 0))
+    received = [rule.dispatch(model, a.rank, rule.init(LAYOUT, a.rank, 0)) for a in updates]
+    merged = rule.merge(updates, WEIGHTS, model)
+    expected = {
+        n: product(model, n) + dense(updates, WEIGHTS, n) - dense(received, WEIGHTS, n) for n in LAYOUT.shapes
+    }
+    assert_same_product(merged, expected)
+
+
+def test_keeping_the_tail_changes_nothing_where_all_received_the_whole_model() -> None:
+    start = Product().merge([update(2, 8), update(1, 9)], [1, 1], update(1, 0))
+    updates = [update(3, 0), update(8, 1), update(4, 2)]  # the model's rank is 3
+    plain = Product().merge(updates, [1, 2, 3], start)
+    kept = Product(keep_tail=True).merge(updates, [1, 2, 3], start)
+    assert all(torch.equal(value, kept.tensors()[name]) for name, value in plain.tensors().items())
+
+
+def test_a_layer_that_an_update_lacks_stays_for_its_share() -> None:
+    whole, part, model = update(2, 0), update(2, 1), Product().start(update(2, 2))
+    less = Adapter(2, 16.0, {"low.query": part.A["low.query"]}, {"low.query": part.B["low.query"]}, part.head)
+    merged = Product(keep_tail=True).merge([whole, less], [1, 3], model)
+    expected = 0.25 * product(whole, "top.query") + 0.75 * product(model, "top.query")
+    torch.testing.assert_close(product(merged, "top.query"), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_products_sum_by_hand() -> None:
+    one = by_hand([[1, 0]], [[1], [0]], bias=4.0)  # rank 1, s = 2: [[2, 0], [0, 0]]
+    two = by_hand([[1, 0], [0, 1]], [[0, 1], [2, 0]], bias=8.0)  # rank 2, s = 1: [[0, 1], [2, 0]]
+    merged = Product().merge([one, two], [1, 3], one)
+    is_matrix(product(merged, "w"), [[0.5, 0.75], [1.5, 0]])
+    assert float(merged.head["bias"]) == 7.0

@@ -16,8 +16,10 @@ from fleetlora.lora import (
     AggregationRule,
     Backbone,
     CohortTrainer,
+    LocalResult,
     LocalTraining,
     LoraSpec,
+    init_adapter,
     save_peft,
     step_flops,
 )
@@ -39,6 +41,10 @@ class _Models:
 
     def at(self, rsu: int) -> Adapter:
         return self.rsu.get(rsu, self.cloud)
+
+    @property
+    def largest(self) -> Adapter:
+        return max([self.cloud, *self.rsu.values()], key=lambda model: model.rank)
 
 
 class LoraLearner:
@@ -72,19 +78,20 @@ class LoraLearner:
         self.tasks, self.shards, self.ranks, self.trainer, self.seed = tasks, shards, ranks, trainer, seed
         self.layouts = [backbone.layout(spec, len(task.classes)) for task in tasks]
         self._models = [
-            _Models(rule.start(self._init(k, int(self._trained(ranks)[-1]))), {}, {})
-            for k in range(len(tasks))
+            _Models(rule.start(init_adapter(layout, int(self._trained(ranks)[-1]), self._seed(k))), {}, {})
+            for k, layout in enumerate(self.layouts)
         ]
+        # A rule may prune a vehicle's rank; it never trains a higher one of that task again.
+        self._highest = [np.full(len(mine.counts), ranks[-1], dtype=np.int64) for mine in shards]
         self._flops = [self._count_flops(k) for k in range(len(tasks))]
 
     def _trained(self, ranks: Ints) -> Ints:
         """Return the ranks that are really trained: 0, a head alone, where adapters are off."""
         return ranks if self.training.train_adapter else np.zeros_like(ranks)
 
-    def _init(self, task: int, rank: int) -> Adapter:
-        return self.rule.init(
-            self.layouts[task], rank, stream_seed(self.seed, "adapter", self.tasks[task].name)
-        )
+    def _seed(self, task: int) -> int:
+        """Return the seed of a task's untrained factors."""
+        return stream_seed(self.seed, "adapter", self.tasks[task].name)
 
     def _count_flops(self, task: int) -> NDArray[np.float64]:
         data = self.tasks[task]
@@ -104,8 +111,9 @@ class LoraLearner:
         )
 
     def costs(self, task: int) -> UpdateCosts:
-        """Return the bytes and counted FLOPs of an update of each rank."""
-        traffic = self.rule.traffic(self.layouts[task], self._trained(self.ranks), self._models[task].cloud)
+        """Return the bytes and counted FLOPs of an update of each rank, over the largest model anywhere."""
+        model = self._models[task].largest
+        traffic = self.rule.traffic(self.layouts[task], self._trained(self.ranks), model)
         return UpdateCosts(self.ranks, traffic.down_bytes, traffic.up_bytes, self._flops[task])
 
     def samples(self, task: int) -> Ints:
@@ -113,25 +121,12 @@ class LoraLearner:
         return self.shards[task].counts
 
     def train(self, task: int, round: int, jobs: Jobs) -> Learned:
-        """Train every job from its RSU's model, all of them as one cohort, and merge at each RSU."""
-        models, data, shards = self._models[task], self.tasks[task], self.shards[task]
-        sent = self._dispatch(task, jobs)
-        plans = schedule_many(
-            shards,
-            jobs.vehicle,
-            int(jobs.steps.max()),
-            self.training.batch_size,
-            stream_seed(self.seed, "batches", data.name, round),
-            data.train.lengths,
-        )
-        results = self.trainer.train(
-            data.train,
-            sent,
-            [plan[:steps] for plan, steps in zip(plans, jobs.steps.tolist(), strict=True)],
-            [shards.holdout(vehicle) for vehicle in jobs.vehicle.tolist()],
-            terms=self.rule.terms(int(jobs.rank.max())),
-        )
+        """Train every job from its RSU's model, those on one base as one cohort, and merge at each RSU."""
+        models = self._models[task]
+        sent = self._dispatch(task, round, jobs)
+        results = self._train_cohorts(task, round, jobs, sent)
         uploads = [self.rule.collect(a, r.adapter) for a, r in zip(sent, results, strict=True)]
+        self._remember_pruning(task, jobs, sent, uploads)
         weights = self.samples(task)[jobs.vehicle].astype(np.float64)
         for rsu in np.unique(jobs.rsu).tolist():
             mine = np.flatnonzero(jobs.rsu == rsu)
@@ -144,16 +139,65 @@ class LoraLearner:
             np.array([r.accuracy_after for r in results]),
         )
 
-    def _dispatch(self, task: int, jobs: Jobs) -> list[Adapter]:
-        """Return what each vehicle receives; vehicles of one RSU and rank receive the same."""
-        ready: dict[tuple[int, int], Adapter] = {}
-        models = self._models[task]
-        sent = []
-        for rsu, rank in zip(jobs.rsu.tolist(), self._trained(jobs.rank).tolist(), strict=True):
-            if (rsu, rank) not in ready:
-                ready[rsu, rank] = self.rule.dispatch(models.at(rsu), rank, self._init(task, rank))
-            sent.append(ready[rsu, rank])
+    def _dispatch(self, task: int, round: int, jobs: Jobs) -> list[Adapter]:
+        """Return what each vehicle receives, at most at the rank it has been pruned to.
+
+        Vehicles of one RSU and rank receive the same, unless the rule draws for each of them.
+        """
+        ready: dict[tuple[int, int, int], Adapter] = {}
+        models, name, sent = self._models[task], self.tasks[task].name, []
+        ranks = self._trained(np.minimum(jobs.rank, self._highest[task][jobs.vehicle]))
+        for vehicle, rsu, rank in zip(jobs.vehicle.tolist(), jobs.rsu.tolist(), ranks.tolist(), strict=True):
+            draw = stream_seed(self.seed, "draw", name, round, vehicle) if self.rule.personal else 0
+            key = rsu, rank, draw
+            if key not in ready:
+                init = self.rule.init(self.layouts[task], rank, self._seed(task), draw)
+                ready[key] = self.rule.dispatch(models.at(rsu), rank, init)
+            sent.append(ready[key])
         return sent
+
+    def _train_cohorts(self, task: int, round: int, jobs: Jobs, sent: Sequence[Adapter]) -> list[LocalResult]:
+        """Train what was sent, cohort by cohort; return the results in the jobs' order."""
+        data, shards = self.tasks[task], self.shards[task]
+        plans = schedule_many(
+            shards,
+            jobs.vehicle,
+            int(jobs.steps.max()),
+            self.training.batch_size,
+            stream_seed(self.seed, "batches", data.name, round),
+            data.train.lengths,
+        )
+        schedules = [plan[:steps] for plan, steps in zip(plans, jobs.steps.tolist(), strict=True)]
+        holdouts = [shards.holdout(vehicle) for vehicle in jobs.vehicle.tolist()]
+        found: dict[int, LocalResult] = {}
+        for rows, base in self._cohorts(task, jobs):
+            results = self.trainer.train(
+                data.train,
+                [sent[i] for i in rows],
+                [schedules[i] for i in rows],
+                [holdouts[i] for i in rows],
+                base=base,
+                terms=self.rule.terms(max(sent[i].rank for i in rows)),
+            )
+            found.update(zip(rows, results, strict=True))
+        return [found[i] for i in range(len(jobs))]
+
+    def _cohorts(self, task: int, jobs: Jobs) -> list[tuple[list[int], Adapter | None]]:
+        """Return the jobs that can train as one cohort, for they stand on one frozen base, with that base."""
+        models = self._models[task]
+        bases = {rsu: self.rule.base(models.at(rsu)) for rsu in np.unique(jobs.rsu).tolist()}
+        cohorts: dict[int, tuple[list[int], Adapter | None]] = {}
+        for row, rsu in enumerate(jobs.rsu.tolist()):
+            base = bases[rsu]
+            cohorts.setdefault(id(base), ([], base))[0].append(row)
+        return list(cohorts.values())
+
+    def _remember_pruning(
+        self, task: int, jobs: Jobs, sent: Sequence[Adapter], uploads: Sequence[Adapter]
+    ) -> None:
+        for vehicle, received, upload in zip(jobs.vehicle.tolist(), sent, uploads, strict=True):
+            if upload.rank < received.rank:
+                self._highest[task][vehicle] = upload.rank
 
     def sync(self, task: int) -> None:
         """Merge the RSUs' models, weighted by the samples behind them; RSUs without updates stand aside."""
@@ -167,10 +211,8 @@ class LoraLearner:
             models.weight.clear()
 
     def model_bytes(self, task: int) -> int:
-        """Return the bytes of one RSU's model on the backhaul."""
-        models = self._models[task]
-        largest = max([models.cloud.rank, *(model.rank for model in models.rsu.values())])
-        return int(self.rule.traffic(self.layouts[task], largest, models.cloud).up_bytes)
+        """Return the bytes of one RSU's model on the backhaul, the largest one's."""
+        return self.rule.model_bytes(self._models[task].largest)
 
     def evaluate(self, task: int, samples: int | None) -> Score:
         """Test the cloud's model on a fixed seeded draw of the test set, or on all of it."""

@@ -58,9 +58,19 @@ class Adapter:
         """Number of all its parameters, the head's included."""
         return sum(value.numel() for value in self.tensors().values())
 
+    @property
+    def trained(self) -> bool:
+        """Whether any factor B is not zero, so that the adapter changes the backbone."""
+        return any(bool(B.any()) for B in self.B.values())
+
     def delta(self, name: str) -> Tensor:
         """Return the dense update s·B·A of one layer, (m, n)."""
         return self.scale * (self.B[name] @ self.A[name])
+
+    def copy(self) -> Adapter:
+        """Return an equal adapter that shares no memory with this one."""
+        clones = {name: value.clone() for name, value in self.tensors().items()}
+        return self.from_tensors(self.rank, self.alpha, clones)
 
     def with_head(self, head: Mapping[str, Tensor]) -> Adapter:
         """Return the same factors under another head."""

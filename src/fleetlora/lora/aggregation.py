@@ -3,7 +3,7 @@
 A rule owns the form of its model: whatever ``start``, ``merge`` and ``combine`` return goes back into
 ``dispatch``, ``base``, ``merge`` and ``combine`` of the same rule only. One vehicle's round reads
 
-    init    = rule.init(layout, rank, seed)           # what untrained capacity looks like
+    init    = rule.init(layout, rank, seed, draw)     # what untrained capacity looks like
     adapter = rule.dispatch(model, rank, init)        # what the vehicle receives and trains …
     base    = rule.base(model)                        # … on top of this frozen delta, if there is one
     trained = trainer.train(…, base=base, terms=rule.terms(rank))
@@ -11,17 +11,18 @@ A rule owns the form of its model: whatever ``start``, ``merge`` and ``combine``
     model   = rule.merge([upload, …], weights, model) # at the RSU
     model   = rule.combine([model, …], weights)       # RSU models at the cloud
 
-Rules other than product need of these walls: FedIT and HetLoRA average factors apart (``merge``) and HetLoRA
-prunes and regularises on the vehicle (``collect``, ``terms``); FLoRA hands out a fresh adapter over a stack
-that joins the base (``base``, ``traffic``); FFA freezes A (``terms``); FedRA gives each vehicle some layers
-(``init``) and keeps the model's old value where nobody trained (``merge``'s model).
+Two families share their code: rules whose model is a sum of products (:mod:`fleetlora.lora.summed`: product,
+FlexLoRA, FLoRA, FedRA) and rules that average A and B apart (:mod:`fleetlora.lora.averaged`: FedIT, HetLoRA,
+FFA). HetLoRA prunes and regularises on the vehicle (``collect``, ``terms``); FLoRA hands out a fresh adapter
+over a stack that joins the base (``base``, ``traffic``); FFA freezes A (``terms``); FedRA gives each vehicle
+some layers (``init``) and keeps the model's old value where nobody trained (``merge``'s model).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ __all__ = [
     "Traffic",
     "average_heads",
     "check_finite",
+    "layer_names",
     "shares",
 ]
 
@@ -73,14 +75,31 @@ class Traffic:
 
 
 class AggregationRule(Protocol):
-    """One way to aggregate: a ``Settings`` registered in :data:`~fleetlora.lora.AGGREGATION_RULES`."""
+    """One way to aggregate: a ``Settings`` registered in :data:`~fleetlora.lora.AGGREGATION_RULES`.
+
+    Attributes:
+        personal: Whether ``init`` depends on ``draw``; if not, vehicles of one RSU and rank receive the same.
+    """
+
+    personal: ClassVar[bool]
 
     def start(self, init: Adapter) -> Adapter:
-        """Return the model of a task before any update, with the product and head of ``init``."""
+        """Return the model of a task before any update, with the product and head of ``init``.
+
+        Args:
+            init: An adapter of all layers.
+        """
         ...
 
-    def init(self, layout: AdapterLayout, rank: int, seed: int) -> Adapter:
-        """Return the untrained adapter whose modules and rank a vehicle is to train."""
+    def init(self, layout: AdapterLayout, rank: int, seed: int, draw: int = 0) -> Adapter:
+        """Return the untrained adapter whose modules and rank a vehicle is to train.
+
+        Args:
+            layout: The shapes of all layers.
+            rank: The vehicle's rank.
+            seed: Common to all vehicles and rounds of a task.
+            draw: The vehicle's own seed of this round.
+        """
         ...
 
     def dispatch(self, model: Adapter, rank: int, init: Adapter) -> Adapter:
@@ -117,6 +136,10 @@ class AggregationRule(Protocol):
         """Return the bytes a vehicle moves at each of ``rank``, before anything is dispatched."""
         ...
 
+    def model_bytes(self, model: Adapter) -> int:
+        """Return the bytes of a whole model, as it travels between an RSU and the cloud."""
+        ...
+
 
 def shares(weights: Sequence[float], count: int) -> list[float]:
     """Return ``weights`` scaled to sum to one.
@@ -146,6 +169,11 @@ def check_finite(adapters: Sequence[Adapter]) -> None:
                     where="training",
                     mend="lower learning_rate or head_learning_rate, or set max_grad_norm",
                 )
+
+
+def layer_names(adapters: Iterable[Adapter]) -> tuple[str, ...]:
+    """Return the layers that any of the adapters holds, in their order."""
+    return tuple(dict.fromkeys(name for adapter in adapters for name in adapter.names))
 
 
 def average_heads(adapters: Sequence[Adapter], parts: Sequence[float]) -> dict[str, Tensor]:

@@ -162,7 +162,7 @@ class CohortTrainer:
                     where=self.backbone.path,
                     mend="use the backbone the adapter was made for",
                 )
-        if not self.training.train_adapter and any(bool(B.any()) for B in adapter.B.values()):
+        if not self.training.train_adapter and adapter.trained:
             raise InputError(
                 "an adapter with trained factors cannot be used where the head alone is trained",
                 where="training.train_adapter",

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Components", "components", "stack"]
+__all__ = ["Components", "Weighted", "components", "dense_components", "square_norm", "stack"]
+
+#: A product with its weight: (weight, B (m, r), A (r, n)).
+Weighted = tuple[float, Tensor, Tensor]
 
 #: Singular values below this share of the largest are rounding noise of float32 inputs.
 DEAD = 1e-7
 
 
-def stack(products: Sequence[tuple[float, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def stack(products: Sequence[Weighted]) -> tuple[Tensor, Tensor]:
     """Return factors of the weighted sum of products, their ranks added up.
 
     Args:
@@ -74,6 +77,18 @@ def components(B: Tensor, A: Tensor) -> Components:
     """
     q_left, r_left = torch.linalg.qr(B.double())
     q_right, r_right = torch.linalg.qr(A.double().T)
-    U, S, Vt = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
+    core = dense_components(r_left @ r_right.T)
+    return Components(q_left @ core.U, core.S, core.Vt @ q_right.T)
+
+
+def dense_components(matrix: Tensor) -> Components:
+    """Return the singular components of a dense matrix (m, n)."""
+    U, S, Vt = torch.linalg.svd(matrix.double(), full_matrices=False)
     live = int(torch.count_nonzero(S / S.max() > DEAD)) if S.any() else 0
-    return Components(q_left @ U[:, :live], S[:live], Vt[:live] @ q_right.T)
+    return Components(U[:, :live], S[:live], Vt[:live])
+
+
+def square_norm(B: Tensor, A: Tensor) -> float:
+    """Return the squared Frobenius norm of B·A: the sum over all entries of (BᵀB) ∘ (AAᵀ), both (r, r)."""
+    left, right = B.double(), A.double()
+    return float(((left.T @ left) * (right @ right.T)).sum())

@@ -13,5 +13,9 @@ __all__ = ["AGGREGATION_RULES"]
 
 #: Aggregation rules by the name that a configuration uses.
 AGGREGATION_RULES: Registry[type[AggregationRule]] = Registry(
-    "aggregation rule", modules=("fleetlora.lora.product",)
+    "aggregation rule",
+    modules=tuple(
+        f"fleetlora.lora.{rule}"
+        for rule in ("fedit", "fedra", "ffa", "flexlora", "flora", "hetlora", "product")
+    ),
 )

@@ -76,6 +76,7 @@ def adapter_bytes(
     rank: int | np.ndarray,
     bytes_per_param: int = 4,
     header_bytes: int = HEADER_BYTES,
+    per_rank: float | None = None,
 ) -> np.ndarray:
     """Return the bytes of an adapter with its head, of one rank or of many.
 
@@ -84,6 +85,7 @@ def adapter_bytes(
         rank: Rank or ranks, any shape; 0 means the head alone.
         bytes_per_param: 4 for float32, 2 for half precision.
         header_bytes: Framing of one transfer, bytes.
+        per_rank: Parameters per unit of rank that travel, where it is not all of both factors.
 
     Returns:
         int64 array of ``rank``'s shape.
@@ -92,5 +94,6 @@ def adapter_bytes(
         ConfigError: A rank no layer of that size can carry.
     """
     check_rank(layout, rank)
-    ranks = np.asarray(rank, dtype=np.int64)
-    return np.asarray((ranks * layout.per_rank + layout.head) * bytes_per_param + header_bytes)
+    factors = np.asarray(rank, dtype=np.int64) * (layout.per_rank if per_rank is None else per_rank)
+    parameters = np.ceil(factors).astype(np.int64) + layout.head
+    return np.asarray(parameters * bytes_per_param + header_bytes)

@@ -1,0 +1,197 @@
+"""Every aggregation rule through the learner on a tiny model: rounds, syncs, bases, pruning and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fleetlora.federation.learner import Jobs
+from fleetlora.federation.lora_learner import LoraLearner
+from fleetlora.lora import (
+    AGGREGATION_RULES,
+    Backbone,
+    CohortTrainer,
+    LocalTraining,
+    LoraSpec,
+    adapter_bytes,
+)
+from fleetlora.tasks import Shards, TaskData
+from tests.lora.conftest import Texts, bert_config, make_texts, save_model
+
+NAMES = list(AGGREGATION_RULES)
+SPEC = LoraSpec(target_modules=("query", "value"), alpha=8.0)
+VEHICLES = 6
+RANKS = np.array([1, 2, 4])
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    return Backbone.from_path(save_model(bert_config(), tmp_path_factory.mktemp("bert")))
+
+
+@pytest.fixture(scope="module")
+def data() -> Texts:
+    return make_texts(VEHICLES * 16)
+
+
+def shards() -> Shards:
+    rows = np.arange(VEHICLES * 16).reshape(VEHICLES, 16)
+    return Shards(
+        np.arange(VEHICLES + 1) * 12, rows[:, :12].ravel(), np.arange(VEHICLES + 1) * 4, rows[:, 12:].ravel()
+    )
+
+
+def learner(backbone: Backbone, data: Texts, name: str, **options: Any) -> LoraLearner:
+    training = LocalTraining(steps=2, batch_size=4, learning_rate=0.02)
+    return LoraLearner(
+        backbone=backbone,
+        spec=SPEC,
+        training=training,
+        rule=AGGREGATION_RULES.get(name)(**options),
+        tasks=[TaskData("signs", tuple("abcde"), data, data)],
+        shards=[shards()],
+        ranks=RANKS,
+        trainer=CohortTrainer(backbone, SPEC, training),
+        seed=1,
+    )
+
+
+def jobs(ranks: Sequence[int], rsu: Sequence[int] = (0, 0, 1, 1, 1, 2)) -> Jobs:
+    n = len(ranks)
+    return Jobs(np.arange(n), np.asarray(rsu[:n]), np.asarray(ranks), np.full(n, 2))
+
+
+def mixed(name: str) -> list[int]:
+    return [4] * VEHICLES if name == "fedit" else [1, 4, 2, 4, 1, 2]
+
+
+def play(subject: LoraLearner, ranks: Sequence[int], rounds: int = 2) -> None:
+    for number in range(rounds):
+        subject.train(0, number, jobs(ranks))
+    subject.sync(0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rule_learns_over_rounds_and_a_sync_and_is_deterministic(
+    name: str, backbone: Backbone, data: Texts
+) -> None:
+    runs = []
+    for _ in range(2):
+        subject = learner(backbone, data, name)
+        before = subject.evaluate(0, None)
+        play(subject, mixed(name))
+        play(subject, mixed(name))
+        assert subject.evaluate(0, None).loss < before.loss
+        runs.append(subject.arrays())
+    assert all(np.array_equal(value, runs[1][key]) for key, value in runs[0].items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cohort_trains_as_its_vehicles_would_one_rsu_at_a_time(
+    name: str, backbone: Backbone, data: Texts
+) -> None:
+    """Vehicles on different bases must not mix: RSU by RSU gives what all together give."""
+    together, apart = (learner(backbone, data, name) for _ in range(2))
+    whole = jobs(mixed(name))
+    for number in range(2):
+        seen = together.train(0, number, whole)
+        for rsu in (0, 1, 2):
+            rows = np.flatnonzero(whole.rsu == rsu)
+            part = Jobs(whole.vehicle[rows], whole.rsu[rows], whole.rank[rows], whole.steps[rows])
+            mine = apart.train(0, number, part)
+            np.testing.assert_allclose(mine.loss_before, seen.loss_before[rows], rtol=1e-4)
+            np.testing.assert_allclose(mine.loss_after, seen.loss_after[rows], rtol=1e-4)
+    together.sync(0)
+    apart.sync(0)
+    for key, value in together.arrays().items():
+        if key.startswith("signs/head"):
+            np.testing.assert_allclose(value, apart.arrays()[key], atol=1e-4)
+
+
+def test_floras_vehicles_train_on_all_that_their_rsu_has_learned(backbone: Backbone, data: Texts) -> None:
+    """A fresh adapter alone knows nothing: the loss before training is that of the RSU's whole model."""
+    subject = learner(backbone, data, "flora")
+    subject.train(0, 0, jobs([4, 2, 4], rsu=[0, 0, 1]))
+    models = [subject._models[0].at(rsu) for rsu in (0, 0, 1)]
+    expected = [subject.trainer.evaluate(data, m, shards().holdout(v)).loss for v, m in enumerate(models)]
+    seen = subject.train(0, 1, jobs([4, 2, 4], rsu=[0, 0, 1]))
+    np.testing.assert_allclose(seen.loss_before, expected, rtol=1e-4)
+
+
+def test_floras_download_grows_and_its_upload_does_not(backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, "flora")
+    before = subject.costs(0)
+    play(subject, mixed("flora"), rounds=1)
+    after = subject.costs(0)
+    np.testing.assert_array_equal(before.bytes_up, after.bytes_up)
+    assert (after.bytes_down > 2 * before.bytes_down).all()
+    assert subject.model_bytes(0) == after.bytes_down[0]
+
+
+def test_a_pruned_vehicle_never_trains_its_old_rank_again(backbone: Backbone, data: Texts) -> None:
+    """A heavy penalty makes tails shrink: vehicles of rank 4 and 2 lose one rank a round, for good."""
+    subject = learner(backbone, data, "hetlora", penalty=50.0)
+    asked = jobs([4, 2, 1])
+    subject.train(0, 0, asked)  # B starts at zero: no tail can have shrunk
+    assert subject._highest[0].tolist() == [4] * VEHICLES
+    for number, highest in enumerate([[3, 1, 4], [2, 1, 4]], start=1):
+        subject.train(0, number, asked)
+        assert subject._highest[0][:3].tolist() == highest  # rank 1 has no tail to prune
+        assert [a.rank for a in subject._dispatch(0, number + 1, asked)] == [highest[0], 1, 1]
+    subject.sync(0)
+    assert subject._dispatch(0, 9, jobs([1, 4, 4]))[1].rank == 1, "a sync gives no rank back"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "hetlora"])
+def test_no_other_rule_prunes(name: str, backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, name)
+    play(subject, mixed(name))
+    assert (subject._highest[0] == 4).all()
+
+
+def test_fedras_vehicles_draw_their_own_layers_every_round(backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, "fedra", share=0.34)
+    drawn = [[a.names for a in subject._dispatch(0, number, jobs([4] * 6))] for number in range(4)]
+    assert all(len(names) == 2 for sent in drawn for names in sent), "query and value of one layer in three"
+    assert len({names for sent in drawn for names in sent}) == 3
+    assert len({tuple(sent) for sent in drawn}) > 1
+    again = [a.names for a in subject._dispatch(0, 0, jobs([4] * 6))]
+    assert again == drawn[0]
+    one_layer = subject.layouts[0].per_rank // 3
+    shape = adapter_bytes(subject.layouts[0], RANKS, per_rank=one_layer)
+    np.testing.assert_array_equal(subject.costs(0).bytes_up, shape)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vehicles_of_one_rsu_and_rank_share_what_they_receive_unless_the_rule_draws(
+    name: str, backbone: Backbone, data: Texts
+) -> None:
+    subject = learner(backbone, data, name)
+    sent = subject._dispatch(0, 0, jobs([4, 4], rsu=[0, 0]))
+    assert (sent[0] is sent[1]) == (name not in ("fedra", "flora"))
+
+
+def test_only_the_drawn_layers_of_a_fedra_model_change(backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, "fedra", share=0.34)
+    play(subject, [4] * 6)
+    old = subject._models[0].cloud
+    alone = jobs([4], rsu=[0])
+    names = subject._dispatch(0, 9, alone)[0].names
+    subject.train(0, 9, alone)
+    new = subject._models[0].at(0)
+    for name in old.names:
+        same = torch.allclose(old.delta(name), new.delta(name), atol=1e-5)
+        assert same == (name not in names)
+
+
+def test_ffa_never_changes_a(backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, "ffa")
+    before = {name: value.clone() for name, value in subject._models[0].cloud.A.items()}
+    play(subject, mixed("ffa"))
+    after = subject._models[0].cloud
+    assert all(torch.equal(value, after.A[name]) for name, value in before.items())
+    assert after.trained
