@@ -159,3 +159,14 @@ def test_a_data_file_tells_its_own_trace_source(tmp_path: Path) -> None:
     assert (section.component, section.cleaning.gap_s) == ("table", 60)
     with pytest.raises(ConfigError, match=r"traces\.source: missing\n.*choose one of.*cabspotting"):
         load_traces(tmp_path)
+
+
+@pytest.mark.parametrize("rule", ["fedit", "ffa", "hetlora", "flora"])
+def test_a_rival_takes_a_presets_place_without_its_rules_options(rule: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'extends = "warsaw"\nmethod = "{rule}"\n')
+    chosen = load_experiment("warsaw", method=rule)
+    assert (chosen.method, chosen.aggregation.component) == (rule, rule)
+    assert load_experiment(file) == chosen, "written into a file or given to --method is the same"
+    file.write_text(f'extends = "warsaw"\nmethod = "{rule}"\n[aggregation]\nbytes_per_param = 2\n')
+    assert load_experiment(file).aggregation.options.bytes_per_param == 2

@@ -249,7 +249,7 @@ def load_experiment(
     """
     file: str | None = None
     if isinstance(source, Mapping):
-        raw = _merge(_extended(source), source)
+        raw = _inheriting(source)
     else:
         file, raw = _read(source)
     overrides = list(overrides)
@@ -322,7 +322,7 @@ def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
     if name in _shipped():
         text = resources.files("fleetlora.presets").joinpath(f"{name}.toml").read_text("utf-8")
         raw = _parse(text, f"preset {name}")
-        return None, _merge(_extended(raw), raw)
+        return None, _inheriting(raw)
     path = Path(source)
     if path.suffix != ".toml" and not path.exists():
         raise InputError(
@@ -334,7 +334,7 @@ def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"cannot be read: {reason}", where=name, mend="give a TOML file") from None
     raw = _parse(text, name)
-    return name, _merge(_extended(raw), raw)
+    return name, _inheriting(raw)
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
@@ -342,6 +342,16 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", where=where, mend="correct the line") from None
+
+
+def _inheriting(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``raw`` over the preset it extends, less the options of components its own method replaces."""
+    below = _extended(raw)
+    if below and "method" in raw:
+        theirs = method_values(str(below.get("method", "fixed")), where="method")
+        mine = method_values(str(raw["method"]), where="method")
+        below = _merge(_merge(_components(theirs), below), _components(mine))
+    return _merge(below, raw)
 
 
 def _extended(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,3 +75,13 @@ METHODS.register("ucb-dual-paper")(
 METHODS.register("ucb-dual")(
     {"policy": {"name": "ucb-dual"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
 )
+
+# Rivals from the literature. Ranks by device class where the rule takes different ones, else one for all.
+for _rule in ("fedra", "flexlora", "flora", "hetlora"):
+    METHODS.register(_rule)(
+        {"policy": {"name": "by-device"}, "aggregation": {"rule": _rule}, "departure": {"rule": "drop"}}
+    )
+for _rule in ("fedit", "ffa"):
+    METHODS.register(_rule)(
+        {"policy": {"name": "fixed"}, "aggregation": {"rule": _rule}, "departure": {"rule": "drop"}}
+    )

@@ -7,8 +7,8 @@ Su et al. 2023, "FedRA: A Random Allocation Strategy for Federated Tuning to Unl
 Heterogeneous Clients", arXiv 2311.11227. A layer is an encoder layer with all its adapted projections; a
 vehicle draws max(1, round(share·L)) of the L layers. Three things differ from the paper: the layers that a
 vehicle does not own act as they are in the backbone, where the paper leaves them out of the vehicle's model;
-all vehicles own equally many, for their means show in their ranks; and products are averaged instead of A
-and B apart, which is what lets ranks differ. At the cloud each RSU's model counts with its samples in every
+all vehicles own equally many, and what a vehicle can afford shows in its rank; and products are averaged
+instead of A and B apart, which is what lets ranks differ. At the cloud each RSU's model counts with its samples in every
 layer, whether or not one of its vehicles owned it.
 """
 

@@ -42,7 +42,9 @@ class HetLora(AveragedRule):
     """
 
     gamma: float = quantity(0.99, "1", "part of a vehicle's ranks that pruning keeps; 1 is off", gt=0, le=1)
-    penalty: float = quantity(5e-3, "1", "weight of the tail's norm in a vehicle's loss; 0 is off", ge=0)
+    penalty: float = quantity(
+        5e-3, "1", "weight of the tail's norm in a vehicle's loss; 0 is off", "chosen small", ge=0
+    )
     weighting: Literal["norm", "samples"] = quantity(
         "norm", "1", "weigh updates by their Frobenius norm, or by their samples", "arXiv 2401.06432"
     )
