@@ -8,8 +8,8 @@ Heterogeneous Clients", arXiv 2311.11227. A layer is an encoder layer with all i
 vehicle draws max(1, round(share·L)) of the L layers. Three things differ from the paper: the layers that a
 vehicle does not own act as they are in the backbone, where the paper leaves them out of the vehicle's model;
 all vehicles own equally many, and what a vehicle can afford shows in its rank; and products are averaged
-instead of A and B apart, which is what lets ranks differ. At the cloud each RSU's model counts with its samples in every
-layer, whether or not one of its vehicles owned it.
+instead of A and B apart, which is what lets ranks differ. At the cloud each RSU's model counts with its
+samples in every layer, whether or not one of its vehicles owned it.
 """
 
 from __future__ import annotations
