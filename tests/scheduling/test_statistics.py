@@ -51,6 +51,16 @@ def test_decay_weighs_the_past_and_keeps_means() -> None:
     assert (table.mean_reward[0, 2], table.mean_cost[0, 2]) == (0.5, 0.5)
 
 
+def test_what_has_faded_altogether_is_forgotten() -> None:
+    table = _table(discount=0.1)
+    for _ in range(9):
+        table.decay()
+    assert table.count[0, 2] == pytest.approx(2e-9)
+    table.decay()
+    assert (table.count == 0).all()
+    assert (table.mean_reward == 0).all()
+
+
 def test_without_discount_nothing_decays() -> None:
     table = _table()
     table.decay()

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _COLUMNS = ("count", "reward_sum", "cost_sum")
+_FORGOTTEN = 1e-9  # a count below it is dropped, before sums of such weights lose their digits
 
 
 class ArmTable:
@@ -78,10 +79,14 @@ class ArmTable:
             total += np.bincount(cell, weights, minlength=total.size).reshape(shape)
 
     def decay(self) -> None:
-        """Let one round go by: every observation weighs gamma times what it did."""
+        """Let one round go by: every observation weighs gamma times what it did.
+
+        A cell whose observations weigh next to nothing is empty again, as if nobody had tried its arm.
+        """
         if self.discount < 1.0:
+            kept = np.where(self.count * self.discount < _FORGOTTEN, 0.0, self.discount)
             for name in _COLUMNS:
-                getattr(self, name)[:] *= self.discount
+                getattr(self, name)[:] *= kept
 
     def state_dict(self) -> dict[str, Any]:
         """Return copies of the three columns."""

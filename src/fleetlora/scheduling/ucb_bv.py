@@ -63,9 +63,9 @@ class UcbBv(Learning):
     def index(self) -> tuple[Floats, NDArray[np.bool_]]:
         """Return (R, A) the indices of all rows, and where they have a finite bound."""
         count, reward, cost = self.table.count, self.table.mean_reward, self.table.mean_cost
-        tried = np.maximum(count, np.finfo(float).tiny)
+        pulls = np.where(count > 0, count, 1.0)
         total = np.maximum(count.sum(axis=1, keepdims=True), 1.0)
-        radius = self.options.exploration * np.sqrt(np.log(total) / tried)
+        radius = self.options.exploration * np.sqrt(np.log(total) / pulls)
         least = self._least_cost(cost)
         bounded = (count > 0) & (radius < least)
         slack = np.where(bounded, least - radius, 1.0)
