@@ -85,3 +85,9 @@ for _rule in ("fedit", "ffa"):
     METHODS.register(_rule)(
         {"policy": {"name": "fixed"}, "aggregation": {"rule": _rule}, "departure": {"rule": "drop"}}
     )
+
+# Rivals from the literature that choose ranks, above the same aggregation as ours.
+for _policy in ("greedy", "primal-dual-bwk", "ucb-alp", "ucb-bv"):
+    METHODS.register(_policy)(
+        {"policy": {"name": _policy}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
+    )
