@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fleetlora.config import Experiment
+from fleetlora.errors import ConfigError
 from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.loop import Rules, Simulation
@@ -90,8 +91,15 @@ def build_learner(experiment: Experiment, materials: Materials) -> Learner:
 
 
 def build_simulation(experiment: Experiment, world: World, learner: Learner) -> Simulation:
-    """Return a simulation that is about to play its first round."""
+    """Return a simulation that is about to play its first round.
+
+    Raises:
+        ConfigError: A task can never start an update: nobody who meets an RSU holds its data, or its budget is
+            below what one update of the lowest rank may cost.
+    """
     names = [task.name for task in experiment.tasks]
+    for k, name in enumerate(names):
+        _require_updates(experiment, world, learner, k, experiment.budgets_j()[name])
     return Simulation(
         world=world,
         learner=learner,
@@ -108,6 +116,31 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
             evaluation=experiment.evaluation,
         ),
     )
+
+
+def _require_updates(
+    experiment: Experiment, world: World, learner: Learner, task: int, budget_j: float
+) -> None:
+    """Refuse a task that can never start an update."""
+    name, costs = experiment.tasks[task].name, learner.costs(task)
+    able = np.intersect1d(np.flatnonzero(learner.samples(task)), world.contacts.vehicle)
+    if not len(able):
+        raise ConfigError(
+            f"no vehicle that meets an RSU holds data of task {name!r}",
+            where=f"tasks.{name}.partition.holders",
+            mend="raise holders, or place more RSUs",
+        )
+    compute_s = experiment.training.steps * costs.flops_per_step[0] / world.computers.flops_per_s[able]
+    limit_s = experiment.round.limit_s(compute_s)
+    least_j = world.energy.worst_case_j(compute_s, limit_s, world.computers.take(able)).min()
+    if budget_j < least_j:
+        raise ConfigError(
+            f"task {name!r} may spend {budget_j:.3g} J, less than the {least_j:.3g} J that one update of rank "
+            f"{costs.ranks[0]} may cost the most frugal vehicle",
+            where="budget.total_j",
+            mend=f"give all tasks together at least {least_j * len(experiment.tasks):.3g} J, "
+            "or let vehicles give up earlier (round.patience)",
+        )
 
 
 def _policy(experiment: Experiment, world: World, learner: Learner, task: int) -> Policy:

@@ -22,8 +22,9 @@ _ROUNDING = 1e-9
 def latency_s(rounds: pa.Table) -> dict[str, float | None]:
     """Return ``mean_round`` and ``total`` virtual seconds of the ``rounds`` table.
 
-    A round lasts as long as its longest task, so the mean is over rounds of the longest task latency;
-    the total is the last moment at which a round ended. Both are ``None`` without rounds.
+    A round lasts as long as its longest task, so the mean is of the longest task latency, over the rounds in
+    which anyone started: a round without updates, for example after the joules are spent, has no latency.
+    The total is the last moment at which a round ended. Either is ``None`` without such rounds.
     """
     if rounds.num_rows == 0:
         return {"mean_round": None, "total": None}
@@ -31,8 +32,9 @@ def latency_s(rounds: pa.Table) -> dict[str, float | None]:
     _, row_round = np.unique(number, return_inverse=True)
     longest = np.full(row_round.max() + 1, -np.inf)
     np.maximum.at(longest, row_round, latency)
+    longest = longest[np.bincount(row_round, rounds["started"].to_numpy()) > 0]
     return {
-        "mean_round": math.fsum(longest.tolist()) / len(longest),
+        "mean_round": math.fsum(longest.tolist()) / len(longest) if len(longest) else None,
         "total": float(rounds["t_end_s"].to_numpy().max()),
     }
 

@@ -1,0 +1,102 @@
+"""How long vehicles are thought to stay: geometry by hand, past dwell by hand, and learning from mistakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fleetlora.federation.residence import ResidencePredictor, crossing_s, past_dwell_s
+from fleetlora.federation.world import World
+
+
+def crossing(x: float, v: float, site: float, ratio: float = 2.0, height: float = 0.0) -> float:
+    """Return the crossing of a vehicle at ``x`` on a line, its RSU at 0 and a neighbour at ``site``."""
+    return float(
+        crossing_s(
+            np.array([[x, 0.0]]), np.array([[v, 0.0]]), np.array([[[site, 0.0]]]), ratio, height, 1000.0
+        )[0, 0]
+    )
+
+
+def test_a_neighbour_takes_over_where_it_is_half_as_far() -> None:
+    # the RSU at 0, a neighbour at 300 m: at x = 200 the distances are 200 and 100
+    assert crossing(0.0, 10.0, 300.0) == pytest.approx(20.0)
+
+
+def test_a_neighbour_that_is_better_already_takes_over_at_once() -> None:
+    assert crossing(250.0, 10.0, 300.0) == 0.0
+
+
+def test_a_vehicle_that_drives_away_from_a_neighbour_never_crosses() -> None:
+    assert crossing(0.0, -10.0, 300.0) == np.inf
+
+
+def test_a_standing_vehicle_never_crosses() -> None:
+    assert crossing(100.0, 0.0, 300.0) == np.inf
+
+
+def test_antenna_heights_delay_the_crossing() -> None:
+    # (200 + e)² + h² = 4·((100 − e)² + h²) with h = 20: 3e² − 1200 e + 1200 = 0, e = 1.0025 …
+    e = (1200 - np.sqrt(1200**2 - 4 * 3 * 1200)) / 6
+    assert crossing(0.0, 10.0, 300.0, height=20.0) == pytest.approx((200 + e) / 10)
+
+
+def test_a_neighbour_out_of_its_own_coverage_does_not_take_over() -> None:
+    far = crossing_s(np.zeros((1, 2)), np.array([[10.0, 0.0]]), np.array([[[300.0, 0.0]]]), 2.0, 0.0, 99.0)
+    assert far[0, 0] == np.inf
+
+
+def test_past_dwell_is_the_mean_of_those_who_stayed_longer(street: World) -> None:
+    contacts = street.contacts
+    now_s = 150.0
+    here = street.observe(now_s)
+    vehicle = np.flatnonzero(here.rsu >= 0)
+    got = past_dwell_s(street, here, vehicle, 600.0)
+    for i, v in enumerate(vehicle):
+        elapsed = now_s - contacts.t_in_s[here.contact[v]]
+        ended = (contacts.rsu == here.rsu[v]) & (contacts.t_out_s <= now_s) & (contacts.dwell_s > elapsed)
+        if ended.any():
+            assert got[i] == pytest.approx(contacts.dwell_s[ended].mean() - elapsed)
+        else:
+            assert np.isnan(got[i])
+
+
+def test_predictions_do_not_see_contacts_that_have_not_ended(street: World) -> None:
+    """Change when present and future contacts end: what is predicted now stays the same."""
+    later = np.where(
+        street.contacts.t_out_s > 100.0, street.contacts.t_out_s + 1000.0, street.contacts.t_out_s
+    )
+    other = replace(street, contacts=replace(street.contacts, t_out_s=later))
+    predicted = []
+    for world in (street, other):
+        predictor = ResidencePredictor(world, 600.0)
+        for time_s in (50.0, 75.0, 100.0):
+            here = street.observe(time_s)
+            residence = predictor.predict(here, np.flatnonzero(here.rsu >= 0))
+        predicted.append(residence.seconds)
+    np.testing.assert_array_equal(*predicted)
+
+
+def test_on_a_straight_street_the_kinematic_prediction_comes_true(street: World) -> None:
+    predictor = ResidencePredictor(street, 600.0)
+    here = street.observe(100.0)
+    vehicle = np.flatnonzero(here.rsu >= 0)
+    residence = predictor.predict(here, vehicle)
+    true_s = here.leaves_s[vehicle] - 100.0
+    handed_off = residence.next_rsu >= 0
+    assert handed_off.any()
+    # handoffs wait out the time to trigger, 0.16 s here, after the neighbour has become better
+    np.testing.assert_allclose(
+        predictor._kinematic_s(here, vehicle)[0][handed_off] + 0.16, true_s[handed_off], atol=0.05
+    )
+
+
+def test_the_spread_shrinks_when_predictions_come_true(street: World) -> None:
+    predictor = ResidencePredictor(street, 600.0)
+    before = predictor.spread
+    for time_s in np.arange(50.0, 250.0, 10.0):
+        here = street.observe(float(time_s))
+        predictor.predict(here, np.flatnonzero(here.rsu >= 0))
+    assert predictor.spread < 0.6 * before
