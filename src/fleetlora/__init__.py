@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fleetlora.api import run
     from fleetlora.build import build_simulation, build_world
+    from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison
     from fleetlora.config import Experiment, load_experiment, preset_names
     from fleetlora.errors import ConfigError, FleetLoraError, InputError, MissingDependencyError
     from fleetlora.records import Run, open_run
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Comparison": "comparison",
     "ConfigError": "errors",
     "Experiment": "config",
     "Feedback": "scheduling",
@@ -37,7 +39,10 @@ _HOME = {
     "build_simulation": "build",
     "build_world": "build",
     "check_policy": "testing",
+    "compare": "comparison",
+    "compare_runs": "comparison",
     "load_experiment": "config",
+    "open_comparison": "comparison",
     "open_run": "records",
     "preset_names": "config",
     "run": "api",
@@ -45,6 +50,7 @@ _HOME = {
 
 __all__ = [
     "POLICIES",
+    "Comparison",
     "ConfigError",
     "Experiment",
     "Feedback",
@@ -59,7 +65,10 @@ __all__ = [
     "build_simulation",
     "build_world",
     "check_policy",
+    "compare",
+    "compare_runs",
     "load_experiment",
+    "open_comparison",
     "open_run",
     "preset_names",
     "run",

@@ -102,6 +102,60 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
 
 
 @app.command()
+def compare(
+    source: Source,
+    methods: Annotated[str, typer.Option(help="Methods, separated by commas; the one to prove comes first.")],
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the comparison; runs/compare-NAME if not given.")
+    ] = None,
+    values: Values = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs played at a time; one per core if not given.")
+    ] = None,
+    target: Annotated[float | None, typer.Option(help="Mean accuracy whose first reach is timed.")] = None,
+    overwrite: Overwrite = False,
+    report: Annotated[bool, typer.Option(help="Also write report.html and figures.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Play several methods on equal terms, and tell which is better and how sure that is."""
+    from fleetlora.comparison import compare as compare_methods
+    from fleetlora.comparison.play import default_processes
+    from fleetlora.config import load_experiment
+    from fleetlora.console import progress_on
+
+    folder = out or Path("runs") / f"compare-{load_experiment(source, overrides=values or ()).name}"
+    with progress_on(quiet=as_json) as progress:
+        done = compare_methods(
+            source,
+            _names(methods),
+            _whole_numbers(seeds, "--seeds"),
+            folder,
+            overrides=values or (),
+            jobs=default_processes() if jobs is None else jobs,
+            target=target,
+            overwrite=overwrite,
+            report=report,
+            progress=progress,
+        )
+    if as_json:
+        _print_json(done.document)
+    else:
+        print(done.path)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _whole_numbers(text: str, where: str) -> list[int]:
+    try:
+        return [int(name) for name in _names(text)]
+    except ValueError:
+        raise InputError(f"not whole numbers: {text!r}", where=where, mend="write them like 0,1,2") from None
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
 ) -> None:

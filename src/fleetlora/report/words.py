@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 __all__ = [
+    "NOTHING",
     "OUTCOME_WORDS",
     "PHASE_WORDS",
     "Unit",

@@ -1,0 +1,160 @@
+"""What a comparison is to play: one run for every method and seed, and which of them are there already."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleetlora.comparison.terms import differences, flat, require_equal_terms, settles_nothing
+from fleetlora.config import Experiment, load_experiment
+from fleetlora.errors import ConfigError, FleetLoraError, InputError
+from fleetlora.methods import HOMOLORA, homolora_rank
+from fleetlora.records import check_run_directory
+
+__all__ = ["Job", "expand", "pending", "plan_jobs", "run_directory"]
+
+#: Laid beneath the user's values: a second study beside every run is what `head-only` as a method is for.
+_BENEATH = ("evaluation.head_only=false",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what is to be played, and the directory it is left in."""
+
+    experiment: Experiment
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        """Method and seed, for people."""
+        return f"{self.experiment.method}, seed {self.experiment.seed}"
+
+
+def run_directory(out: Path, method: str, seed: int) -> Path:
+    """Return where a comparison in ``out`` keeps the run of a method and seed."""
+    return out / "runs" / method / f"seed-{seed}"
+
+
+def plan_jobs(
+    source: str | Path | Mapping[str, Any],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    overrides: Iterable[str] = (),
+    tuned: Mapping[str, Sequence[str]] | None = None,
+) -> list[Job]:
+    """Return the runs of a comparison, method by method.
+
+    Args:
+        source: Name of a preset, path of a TOML file, or the values themselves.
+        methods: Names of methods; ``homolora`` stands for one method per arm of ``lora.ranks``.
+        seeds: Seeds, the same for every method.
+        out: Directory of the comparison.
+        overrides: ``key=value`` each, laid over every run.
+        tuned: ``key=value`` of each method's own, beneath ``overrides``.
+
+    Raises:
+        ConfigError: A method or value is unknown, named twice, or makes terms unequal.
+        InputError: No such preset or file.
+    """
+    _require_distinct(methods, "--methods", "name at least one method")
+    _require_distinct(seeds, "--seeds", "give at least one seed")
+    overrides, tuned = list(overrides), tuned or {}
+    if any(text.partition("=")[0].strip() in ("method", "seed") for text in overrides):
+        raise ConfigError(
+            "a comparison sets method and seed itself", where="--set", mend="use --methods and --seeds"
+        )
+    jobs = []
+    ranks = load_experiment(source, overrides=overrides).lora.ranks
+    for method in expand(methods, ranks):
+        own = [*_BENEATH, *tuned.get(method, ()), *overrides]
+        for seed in seeds:
+            experiment = load_experiment(source, method=method, seed=seed, overrides=own)
+            jobs.append(Job(experiment, run_directory(out, method, seed)))
+    require_equal_terms([(job.name, job.experiment.model_dump(mode="json")) for job in jobs])
+    return jobs
+
+
+def expand(methods: Sequence[str], ranks: Sequence[int]) -> list[str]:
+    """Return the methods with ``homolora`` replaced by one method per rank.
+
+    Raises:
+        ConfigError: A ``homolora-R`` names a rank that is no arm.
+    """
+    each = [f"{HOMOLORA}-{rank}" for rank in ranks]
+    expanded = [name for method in methods for name in (each if method == HOMOLORA else [method])]
+    for name in expanded:
+        rank = homolora_rank(name)
+        if rank is not None and rank not in ranks:
+            raise ConfigError(
+                f"{name!r} trains a rank that is not one of the arms {list(ranks)}",
+                where="--methods",
+                mend=f"choose one of {', '.join(each)}, or add the rank to lora.ranks",
+            )
+    return list(dict.fromkeys(expanded))
+
+
+def _require_distinct(values: Sequence[Any], where: str, mend: str) -> None:
+    if not values:
+        raise ConfigError("nothing is given", where=where, mend=mend)
+    doubled = next((value for value in values if list(values).count(value) > 1), None)
+    if doubled is not None:
+        raise ConfigError(f"{doubled!r} is given twice", where=where, mend="give it once")
+
+
+def pending(jobs: Sequence[Job], overwrite: bool = False) -> list[Job]:
+    """Return the jobs that are still to be played; a complete run of the same configuration is kept.
+
+    Args:
+        jobs: All jobs.
+        overwrite: Play those again whose directory holds a run of another configuration.
+
+    Raises:
+        InputError: A directory holds a run of another configuration, or files that are no run's.
+    """
+    return [job for job in jobs if not _is_done(job, overwrite)]
+
+
+def _is_done(job: Job, overwrite: bool) -> bool:
+    if not check_run_directory(job.directory, overwrite=True):
+        return False
+    found = _stored(job.directory)
+    wanted = flat(job.experiment.model_dump(mode="json"))
+    changed = [d for d in differences(found, wanted) if not settles_nothing(d.key)]
+    if not changed:
+        return _is_complete(job.directory)
+    if not overwrite:
+        first, more = changed[0], f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""
+        raise ConfigError(
+            f"the run there has {first.one!r}, this comparison wants {first.other!r}{more}",
+            where=f"{job.directory}: {first.key}",
+            mend="choose another --out, or replace the run with --overwrite",
+        )
+    return False
+
+
+def _stored(directory: Path) -> dict[str, Any]:
+    """Return the configuration of a run, flat; with today's defaults where it says nothing."""
+    path = directory / "config.toml"
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        raise InputError(
+            "cannot be read", where=str(path), mend="remove the directory, or choose another --out"
+        ) from None
+    try:
+        return flat(load_experiment(raw).model_dump(mode="json"))
+    except FleetLoraError:
+        return flat(raw)  # of another version: what it says itself must do
+
+
+def _is_complete(directory: Path) -> bool:
+    try:
+        result = json.loads((directory / "result.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(result, dict) and result.get("status") == "complete"

@@ -1,0 +1,86 @@
+"""Playing the runs of a comparison, one after the other or side by side in several processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from fleetlora.comparison.plan import Job
+from fleetlora.comparison.worker import begin_worker, one_thread, play_here, play_in_worker
+from fleetlora.config import to_toml
+from fleetlora.console import Progress
+from fleetlora.errors import FleetLoraError
+
+__all__ = ["default_processes", "play"]
+
+
+def default_processes() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def play(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
+    """Play ``jobs``, each with one thread; what is done stays when it is interrupted.
+
+    Args:
+        jobs: The runs to play.
+        processes: How many are played at a time; 1 is in this process.
+        progress: Is told of every finished run.
+
+    Raises:
+        InputError: Something of the user's is wrong; runs that were done stay.
+        FleetLoraError: A process died.
+        KeyboardInterrupt: It was interrupted; runs that were done stay.
+    """
+    progress.begin("runs", len(jobs))
+    if min(processes, len(jobs)) > 1:
+        _play_side_by_side(jobs, min(processes, len(jobs)), progress)
+        return
+    from fleetlora.workshop import Workshop
+
+    workshop = Workshop()
+    for job in jobs:
+        with one_thread():
+            play_here(to_toml(job.experiment), job.directory, workshop)
+        progress.advance(_note(job))
+
+
+def _play_side_by_side(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(processes, context, begin_worker, (stop,)) as pool:
+        try:
+            _keep_busy(pool, jobs, processes, progress)
+        except BrokenProcessPool:
+            raise FleetLoraError(
+                "a process that played a run died",
+                mend="start again with fewer --jobs, each takes the memory of a run of its own; in a script,"
+                " call compare below `if __name__ == '__main__':`; what is done is kept",
+            ) from None
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _keep_busy(pool: ProcessPoolExecutor, jobs: Sequence[Job], processes: int, progress: Progress) -> None:
+    """Give out as many runs as there are processes, so that none waits in a queue when it is stopped."""
+    waiting, flying = list(jobs)[::-1], dict[Future[bool], Job]()
+    while waiting or flying:
+        while waiting and len(flying) < processes:
+            job = waiting.pop()
+            flying[pool.submit(play_in_worker, to_toml(job.experiment), job.directory)] = job
+        for future in wait(flying, return_when=FIRST_COMPLETED).done:
+            job = flying.pop(future)
+            future.result()
+            progress.advance(_note(job))
+
+
+def _note(job: Job) -> str:
+    result = json.loads((job.directory / "result.json").read_text("utf-8"))
+    accuracy, latency_s = result["mean_accuracy"], result["latency_s"]["mean_round"]
+    said = "no accuracy" if accuracy is None else f"{100 * accuracy:.1f} %"
+    return f"{job.name}: {said}" + ("" if latency_s is None else f", {latency_s:.1f} s a round")

@@ -1,0 +1,116 @@
+"""Equal terms: runs that are compared may differ in what their methods are made of, and in nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fleetlora.errors import ConfigError
+
+__all__ = [
+    "Difference",
+    "differences",
+    "flat",
+    "method_terms",
+    "require_equal_terms",
+    "settles_nothing",
+    "shared_terms",
+]
+
+#: Keys, or sections, that make up a method.
+_OWN = ("method", "policy", "aggregation", "departure", "reward", "training.train_adapter")
+
+#: Keys that decide nothing about how a run comes out, or what a comparison shows of it.
+_IDLE = ("name", "backbone.cache_mib", "evaluation.head_only")
+
+#: The keys of a section that is otherwise the method's own.
+_SHARED_BUDGET = ("budget.total_j", "budget.shares")
+
+#: What stands for a key that is not there.
+ABSENT = "nothing"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key in which two configurations differ."""
+
+    key: str
+    one: Any
+    other: Any
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every plain value of a configuration by its dotted key; entries of a list are numbered."""
+    return dict(_leaves("", config))
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
+    elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves(f"{prefix}.{item.get('name', index)}", item)
+    elif value is not None:
+        yield prefix, list(value) if isinstance(value, tuple) else value
+
+
+def shared_terms(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be equal between all runs of a comparison: data, world, rounds, joules."""
+    return {key: value for key, value in flat(config).items() if key != "seed" and not _is_free(key)}
+
+
+def method_terms(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a configuration's method is made of."""
+    return {key: value for key, value in flat(config).items() if _is_free(key) and not settles_nothing(key)}
+
+
+def settles_nothing(key: str) -> bool:
+    """Tell whether a key decides nothing about how a run comes out."""
+    return _within(key, _IDLE)
+
+
+def _is_free(key: str) -> bool:
+    if _within(key, ("budget",)):
+        return not _within(key, _SHARED_BUDGET)
+    return _within(key, (*_OWN, *_IDLE))
+
+
+def _within(key: str, places: Sequence[str]) -> bool:
+    return any(key == place or key.startswith(f"{place}.") for place in places)
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference]:
+    """Return the keys of two flat configurations whose values differ, a missing one counting as a value."""
+    keys = dict.fromkeys([*one, *other])
+    return [
+        Difference(key, one.get(key, ABSENT), other.get(key, ABSENT))
+        for key in keys
+        if one.get(key, ABSENT) != other.get(key, ABSENT)
+    ]
+
+
+def require_equal_terms(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Check that runs differ in their methods and seeds alone.
+
+    Args:
+        runs: Name and configuration of each.
+
+    Raises:
+        ConfigError: Two of them differ in another key; names the key, both runs and both values.
+    """
+    if not runs:
+        return
+    first, config = runs[0]
+    terms = shared_terms(config)
+    for name, other in runs[1:]:
+        found = differences(terms, shared_terms(other))
+        if found:
+            more = f" (and {len(found) - 1} more keys)" if len(found) > 1 else ""
+            raise ConfigError(
+                f"the runs are not on equal terms: {found[0].one!r} in {first}, {found[0].other!r} in {name}"
+                f"{more}",
+                where=found[0].key,
+                mend="compare runs of the same data, world, rounds and joules",
+            )
