@@ -94,8 +94,8 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
     """Return a simulation that is about to play its first round.
 
     Raises:
-        ConfigError: A task can never start an update: nobody who meets an RSU holds its data, or its budget is
-            below what one update of the lowest rank may cost.
+        ConfigError: A task can never start an update: nobody who meets an RSU holds its data, or its budget
+            is below what one update of the lowest rank may cost.
     """
     names = [task.name for task in experiment.tasks]
     for k, name in enumerate(names):
@@ -135,8 +135,8 @@ def _require_updates(
     least_j = world.energy.worst_case_j(compute_s, limit_s, world.computers.take(able)).min()
     if budget_j < least_j:
         raise ConfigError(
-            f"task {name!r} may spend {budget_j:.3g} J, less than the {least_j:.3g} J that one update of rank "
-            f"{costs.ranks[0]} may cost the most frugal vehicle",
+            f"task {name!r} may spend {budget_j:.3g} J, less than the {least_j:.3g} J that one update of "
+            f"rank {costs.ranks[0]} may cost the most frugal vehicle",
             where="budget.total_j",
             mend=f"give all tasks together at least {least_j * len(experiment.tasks):.3g} J, "
             "or let vehicles give up earlier (round.patience)",

@@ -77,9 +77,9 @@ class Link:
     ) -> Floats:
         """Return the rate in bit/s that a vehicle can expect over the next ``path_m`` metres of its way.
 
-        A vehicle measures the power it receives, so it knows the rate here and now; the further it drives, the
-        less that says. With d the correlation distance of shadowing and s the path, the mean of the correlation
-        exp(−x/d) over the path weighs the measured rate against the mean one at this distance::
+        A vehicle measures the power it receives, so it knows the rate here and now; the further it drives,
+        the less that says. With d the correlation distance of shadowing and s the path, the mean of the
+        correlation exp(−x/d) over the path weighs the measured rate against the mean one at this distance::
 
             rate = w · measured + (1 − w) · mean,   w = (d/s)·(1 − exp(−s/d))
 

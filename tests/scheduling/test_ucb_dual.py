@@ -1,0 +1,181 @@
+"""UCB-DUAL against indices and prices worked out by hand, and each of its additions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fleetlora.rng import stream
+from fleetlora.scheduling import Account, Feedback, Offers, PolicyContext, UcbDual
+from fleetlora.testing import check_policy, example_context, example_offers
+
+PAPER = {"skip": False, "pooled": False, "foresight": False}
+
+
+def make(context: PolicyContext | None = None, **options: Any) -> UcbDual:
+    return UcbDual(context or one_vehicle(), UcbDual.Options(**options))
+
+
+def one_vehicle(**changes: Any) -> PolicyContext:
+    """Return a context of one vehicle with arms 2 and 8, whose costs are joules / 10."""
+    return replace(example_context(n_vehicles=1, ranks=(2, 8)), **{"scale_j": 10.0, **changes})
+
+
+def offer(context: PolicyContext, **changes: Any) -> Offers:
+    everything = replace(example_offers(context, 1), feasible=np.ones((1, len(context.ranks)), dtype=bool))
+    return replace(everything, **changes)
+
+
+def saw(rank: int, reward: float, joules: float = 1.0, latency_s: float = 3.0) -> Feedback:
+    return Feedback(
+        round=0,
+        vehicle=np.array([0]),
+        rank=np.array([rank]),
+        reward=np.array([reward]),
+        joules=np.array([joules]),
+        latency_s=np.array([latency_s]),
+        delivered=np.array([True]),
+    )
+
+
+def pull(policy: UcbDual, *seen: Feedback) -> None:
+    for feedback in seen:
+        policy.select(offer(policy.context), stream(0))
+        policy.update(feedback)
+
+
+def overspent(excess: float) -> Account:
+    return Account(spent_j=10 * (1 + excess), allotted_j=10.0, total_j=0.0, budget_j=100.0, progress=0.5)
+
+
+def test_each_arm_is_tried_once_first_lowest_rank_first() -> None:
+    policy = make(**PAPER)
+    for expected in (2, 8):
+        assert policy.select(offer(policy.context), stream(0)).tolist() == [expected]
+        policy.update(saw(expected, 0.5))
+
+
+def test_the_index_is_that_of_the_formula() -> None:
+    policy = make(**PAPER, bonus=0.3, price_start=2.0)
+    pull(policy, saw(2, 0.5, 2.0), saw(8, 0.9, 8.0), saw(2, 0.3, 4.0))
+    got = policy.index(policy._estimates(np.array([0])), offer(policy.context))[0]
+    # t = 3; rank 2: n = 2, means 0.4 and 0.3; rank 8: n = 1, means 0.9 and 0.8
+    wide2, wide8 = 0.3 * math.sqrt(2 * math.log(3) / 2), 0.3 * math.sqrt(2 * math.log(3))
+    by_hand = [
+        min(1, 0.4 + wide2) - 2 * max(0, 0.3 - wide2),
+        min(1, 0.9 + wide8) - 2 * max(0, 0.8 - wide8),
+    ]
+    np.testing.assert_allclose(got, by_hand)
+
+
+def test_a_high_price_makes_the_cheap_rank_win() -> None:
+    seen = (saw(2, 0.4, 1.0), saw(8, 0.8, 9.0))
+    cheap, dear = make(**PAPER, bonus=0.0), make(**PAPER, bonus=0.0, price_start=5.0)
+    for policy in (cheap, dear):
+        pull(policy, *seen)
+    assert cheap.select(offer(cheap.context), stream(0)).tolist() == [8]
+    assert dear.select(offer(dear.context), stream(0)).tolist() == [2]
+
+
+def test_the_price_steps_as_the_formula_says() -> None:
+    policy = make(step=0.5, price_max=0.6)
+    policy.settle(overspent(0.4))
+    assert policy.price == pytest.approx(0.5 * 0.4)
+    policy.settle(overspent(1.0))
+    assert policy.price == pytest.approx(0.2 + 0.5 / math.sqrt(2))
+    policy.settle(overspent(3.0))
+    assert policy.price == 0.6
+    for _ in range(20):
+        policy.settle(overspent(-1.0))
+    assert policy.price == 0.0
+
+
+def test_without_a_budget_the_price_stays() -> None:
+    policy = make(price_start=0.3)
+    policy.settle(Account(5.0, math.inf, 5.0, math.inf, 0.5))
+    assert policy.price == 0.3
+
+
+def test_tightened_aims_below_the_allotment() -> None:
+    policy = make(step=1.0, tightened=0.2)
+    policy.settle(overspent(0.0))  # aims at 8 J of the 10 it spent
+    assert policy.price == pytest.approx(10 / 8 - 1)
+
+
+def test_skip_sits_out_when_nothing_is_worth_its_price() -> None:
+    sits, plays = make(bonus=0.0, price_start=9.0), make(bonus=0.0, price_start=9.0, skip=False)
+    for policy in (sits, plays):
+        pull(policy, saw(2, 0.4), saw(8, 0.4))
+    assert sits.select(offer(sits.context, predicted_j=np.array([[1.0, 2.0]])), stream(0)).tolist() == [0]
+    assert plays.select(offer(plays.context, predicted_j=np.array([[1.0, 2.0]])), stream(0)).tolist() == [2]
+
+
+def test_foresight_charges_what_the_vehicle_foresees() -> None:
+    policy = make(one_vehicle(latency_weight=0.5, deadline_s=30.0), bonus=0.0, price_start=2.0, lean=0.0)
+    policy.table.add(np.zeros(2, np.int64), np.array([0, 1]), np.array([0.4, 0.6]), np.zeros(2))
+    offers = offer(policy.context, predicted_s=np.array([[3.0, 12.0]]), predicted_j=np.array([[1.0, 4.0]]))
+    got = policy.index(policy._estimates(np.zeros(1, np.int64)), offers)[0]
+    np.testing.assert_allclose(got, [0.4 - 0.5 * 3 / 30 - 2 * 0.1, 0.6 - 0.5 * 12 / 30 - 2 * 0.4])
+
+
+def test_foresight_learns_the_gain_without_its_latency() -> None:
+    policy = make(one_vehicle(latency_weight=0.5, deadline_s=30.0))
+    pull(policy, saw(2, 0.4, latency_s=6.0))
+    assert policy.table.reward_sum.sum() == pytest.approx(0.4 + 0.5 * 6 / 30)
+
+
+def test_a_newcomer_starts_from_what_others_learned() -> None:
+    context = example_context(n_vehicles=2, ranks=(2, 8))
+    offers = example_offers(context, 2, feasible_share=1.0)
+    alike = replace(
+        offers, device=np.zeros(2, np.int64), rate_bps=np.full(2, 1e6), residence_s=np.full(2, 9.0)
+    )
+    policy = UcbDual(context, UcbDual.Options(bonus=0.0, foresight=False))
+    first = [replace(alike, **{f: getattr(alike, f)[:1] for f in ROWS}) for _ in range(2)]
+    for one, feedback in zip(first, (saw(2, 0.1), saw(8, 0.9)), strict=True):
+        policy.select(one, stream(0))
+        policy.update(replace(feedback, vehicle=one.vehicle))
+    newcomer = replace(alike, **{f: getattr(alike, f)[1:] for f in ROWS})
+    assert policy.select(newcomer, stream(0)).tolist() == [8]
+
+
+ROWS = ("vehicle", "rsu", "device", "feasible", "predicted_j", "predicted_s", "residence_s", "rate_bps")
+
+
+def test_a_rare_context_leans_on_its_device_class_and_that_on_the_fleet() -> None:
+    policy = make(example_context(n_vehicles=4, ranks=(2, 8)), lean=4.0)
+    per_device = policy.contexts.shape[1] * policy.contexts.shape[2]
+    row = np.array([0, 1, per_device])  # two contexts of the first class, one of the second
+    policy.table.add(row, np.zeros(3, np.int64), np.array([0.9, 0.3, 0.0]), np.zeros(3))
+    known = policy._estimates(np.array([2]))  # never met, of the first class
+    # the class has 2 pulls of mean 0.6, the fleet 3 of mean 0.4; it borrows 4·3/7 pulls of the fleet …
+    fleet = 4 * 3 / 7
+    class_pulls = 2 + fleet
+    class_mean = (2 * 0.6 + fleet * 0.4) / class_pulls
+    # … and the context 4·n/(4 + n) of the class
+    assert known.count[0, 0] == pytest.approx(4 * class_pulls / (4 + class_pulls))
+    assert known.reward[0, 0] == pytest.approx(class_mean)
+
+
+def test_discounted_observations_fade() -> None:
+    policy = make(discount=0.5)
+    pull(policy, saw(2, 0.8))
+    policy.settle(overspent(0.0))
+    assert policy.table.count.sum() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [PAPER, {}, {"foresight": False}, {"skip": False}, {"discount": 0.9}, {"tightened": 0.3}, {"lean": 0.0}],
+)
+def test_every_combination_keeps_the_contract(options: dict[str, Any]) -> None:
+    check_policy(UcbDual, **options)
+
+
+def test_one_arm_only_is_played() -> None:
+    policy = make(example_context(n_vehicles=1, ranks=(4,)))
+    assert policy.select(offer(policy.context), stream(0)).tolist() == [4]
