@@ -208,7 +208,8 @@ def _account(
     compute_s[legs.row] += legs.start_s - course.end_s[legs.row]
     upload_s[legs.row] += course.up_s[second]
     end_s, rsu_to = course.end_s[first].copy(), np.full(n, -1, dtype=np.int64)
-    through = legs.row[course.done[second]]
+    given_up = started.gives_up & ~course.done[first] & (course.end_s[first] < limit)
+    given_up[legs.row] = False
     backhaul_s = world.backhaul.seconds(started.bytes_up[legs.row])
     end_s[legs.row] = course.end_s[second] + np.where(course.done[second], backhaul_s, 0.0)
     rsu_to[legs.row] = legs.rsu
@@ -219,7 +220,7 @@ def _account(
         compute_s=compute_s,
         upload_s=upload_s,
         end_s=end_s,
-        outcome=_outcomes(started, course.done[first], through, course.end_s[first] < limit),
+        outcome=_outcomes(started, course.done[first], legs.row[course.done[second]], given_up),
         rsu_to=rsu_to,
         spent=world.energy.energy_j(
             course.down_s[first], compute_s, upload_s, world.computers.take(started.vehicle)
@@ -230,9 +231,10 @@ def _account(
     )
 
 
-def _outcomes(started: Started, done: Bools, through: Ints, left_early: Bools) -> NDArray[np.str_]:
+def _outcomes(started: Started, done: Bools, through: Ints, given_up: Bools) -> NDArray[np.str_]:
+    """Return each update's outcome; ``through`` are the rows that a second leg brought through."""
     outcome = np.where(done, np.where(started.steps < started.full_steps, "early", "delivered"), "lost")
     outcome = outcome.astype("<U10")
-    outcome[started.gives_up & ~done & left_early] = "abandoned"
+    outcome[given_up] = "abandoned"
     outcome[through] = "handed_off"
     return outcome
