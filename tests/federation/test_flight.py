@@ -120,9 +120,9 @@ def test_hand_offs_share_the_band_of_the_rsu_they_come_to(street: World) -> None
         for one in leavers[:, None]:
             following = street.contacts.rsu[street.contacts.next_contact[here.contact[one]]][0]
             there = np.flatnonzero((here.rsu == following) & (here.leaves_s - here.time_s > 20))[:1]
-            alone = fly(street, start(here, one), here)
+            alone = fly(street, start(here, one, bytes_up=np.array([1_500_000])), here)
             if len(there) and alone.outcome[0] == "handed_off":
-                busy = {"compute_s": np.array([12.0, 0.0]), "bytes_up": np.array([100_000, 400_000_000])}
+                busy = {"compute_s": np.array([12.0, 0.0]), "bytes_up": np.array([1_500_000, 400_000_000])}
                 both = fly(street, start(here, np.concatenate([one, there]), **busy), here)
                 assert both.end_s[0] > alone.end_s[0]
                 compared += 1
