@@ -55,6 +55,9 @@ class TraceSection(ComponentSection):
     cleaning: Cleaning = Cleaning()
     start_s: float = quantity(0.0, "s", "start of the part that is used, after the first fix", ge=0)
     duration_s: float | None = quantity(None, "s", "length of the part that is used; all if not given", gt=0)
+    vehicles: int | None = quantity(
+        None, "1", "use only so many vehicles, those longest in contact with the RSUs; all if not given", ge=1
+    )
 
 
 class SiteSection(ComponentSection):

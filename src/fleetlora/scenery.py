@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fleetlora.config import Experiment
 from fleetlora.errors import InputError
 from fleetlora.roadside import Contacts, Sites, find_contacts, require_contacts
 from fleetlora.traces import Account, Tracks, load_tracks
 
-__all__ = ["Scenery", "build_scenery"]
+__all__ = ["Scenery", "build_scenery", "longest_in_contact"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,18 @@ def build_scenery(experiment: Experiment, say: Callable[[str], None] = lambda li
         radio.height_m,
     )
     require_contacts(contacts, tracks, sites, coverage_m)
+    if experiment.traces.vehicles is not None:
+        fleet = longest_in_contact(contacts, experiment.traces.vehicles)
+        tracks, contacts = tracks.select(fleet), contacts.select(fleet)
     say(
         f"{tracks.n_vehicles} vehicles, {len(sites)} RSUs, {len(contacts)} contacts, "
         f"{contacts.n_handoffs} handoffs in {tracks.duration_s / 60:.0f} min"
     )
     return Scenery(tracks, account, sites, contacts, coverage_m)
+
+
+def longest_in_contact(contacts: Contacts, count: int) -> NDArray[np.int64]:
+    """Return the vehicles with the longest contact in all, at most ``count``, in the order of their index."""
+    seconds = np.bincount(contacts.vehicle, contacts.dwell_s, minlength=contacts.n_vehicles)
+    first = np.argsort(-seconds, kind="stable")[:count]
+    return np.sort(first[seconds[first] > 0])

@@ -115,6 +115,22 @@ class Contacts:
         """Return the rows of contacts that hold at some time in ``[t0_s, t1_s)``."""
         return np.flatnonzero((self.t_in_s < t1_s) & (self.t_out_s > t0_s))
 
+    def select(self, vehicles: NDArray[np.integer]) -> Contacts:
+        """Return the contacts of some vehicles, numbered by their place in ``vehicles``, rising."""
+        place = np.full(self.n_vehicles, -1, dtype=np.int32)
+        place[vehicles] = np.arange(len(vehicles))
+        rows = np.flatnonzero(place[self.vehicle] >= 0)
+        return Contacts(
+            vehicle=place[self.vehicle[rows]],
+            rsu=self.rsu[rows],
+            t_in_s=self.t_in_s[rows],
+            t_out_s=self.t_out_s[rows],
+            handoff=self.handoff[rows],
+            end=self.end[rows],
+            n_vehicles=len(vehicles),
+            n_rsus=self.n_rsus,
+        )
+
     def summary(self) -> dict[str, float]:
         """Return counts, dwell times and vehicle-seconds in contact, for people to read."""
         dwell = self.dwell_s
