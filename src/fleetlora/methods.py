@@ -72,9 +72,27 @@ METHODS.register("ucb-dual-paper")(
         "departure": {"rule": "drop"},
     }
 )
-METHODS.register("ucb-dual")(
-    {"policy": {"name": "ucb-dual"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
-)
+_UCB_DUAL: Method = {
+    "policy": {"name": "ucb-dual"},
+    "aggregation": {"rule": "product"},
+    "departure": {"rule": "least-cost"},
+    "budget": {"rule": "feedback"},
+}
+METHODS.register("ucb-dual")(_UCB_DUAL)
+
+
+def _without(part: str, change: Method) -> None:
+    """Register UCB-DUAL without one of its parts, for ablations."""
+    values = {section: {**_UCB_DUAL.get(section, {}), **change.get(section, {})} for section in _UCB_DUAL}
+    METHODS.register(f"ucb-dual-no-{part}")(values)
+
+
+_without("dual", {"policy": {"step": 0.0}})
+_without("pool", {"policy": {"pooled": False}})
+_without("foresight", {"policy": {"foresight": False}})
+_without("skip", {"policy": {"skip": False}})
+_without("loop", {"budget": {"rule": "equal"}})
+_without("departure", {"departure": {"rule": "drop"}})
 
 # Rivals from the literature. Ranks by device class where the rule takes different ones, else one for all.
 for _rule in ("fedra", "flexlora", "flora", "hetlora"):

@@ -44,7 +44,7 @@ class UcbDual(Policy):
     * ``pooled``: statistics belong to contexts (:class:`Contexts`) shared by the fleet, so that a newcomer
       starts from what others learned; rare contexts lean on their device class, and that on the fleet.
     * ``foresight``: latency and joules are not learned but foreseen from the vehicle's own link and device;
-      the bandit learns the gain alone. With g the gain, tau(a) the foreseen latency, beta its weight in u::
+      the bandit learns the gain alone. With g the gain, tau(a) the foreseen latency, beta its weight::
 
           index(a) = min(1, mean_g(a) + bonus(a)) − beta · tau(a) / Delta − lambda · c(a)
 
@@ -67,6 +67,12 @@ class UcbDual(Policy):
             4.0, "pulls", "pooled: most pulls that a context borrows from the level above it", ge=0
         )
         foresight: bool = quantity(True, "1", "whether latency and joules are foreseen rather than learned")
+        latency_weight: float | None = quantity(
+            None,
+            "1",
+            "foresight: beta, by which latency counts against a rank; the reward's if not given",
+            ge=0,
+        )
         discount: float = quantity(1.0, "1", "weight an observation keeps from round to round", gt=0, le=1)
         tightened: float = quantity(0.0, "1", "epsilon_0: how far below the allotment it aims", ge=0)
         link_edges_bps: tuple[float, ...] = quantity(
@@ -111,7 +117,9 @@ class UcbDual(Policy):
         bonus = np.where(tried, bonus, 1.0)
         value = np.minimum(1.0, known.reward + bonus)
         if self.options.foresight:
-            value = value - self.context.latency_weight * offers.predicted_s / self.context.deadline_s
+            weight = self.options.latency_weight
+            beta = self.context.latency_weight if weight is None else weight
+            value = value - beta * offers.predicted_s / self.context.deadline_s
             cost = self._cost(offers.predicted_j)
         else:
             cost = np.maximum(0.0, known.cost - bonus)
