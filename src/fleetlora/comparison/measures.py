@@ -127,7 +127,7 @@ def measured(run: Run) -> Played:
         "delivered_share": updates["arrived"] / updates["started"] if updates["started"] else None,
         "rounds": result["rounds"],
         **{key: updates[key] for key in ("started", "arrived", "early", "handed_off", "abandoned", "lost")},
-        "mean_rank": float(run.updates["rank"].to_numpy().mean()) if updates["started"] else None,
+        "mean_rank": _mean_rank(run),
         "handoffs": result["handoffs"],
         "overdraw_j": result["overdraw_j"],
         "rsu_j": result["energy_j"]["rsu"],
@@ -147,6 +147,14 @@ def at_target(curve: Curve, target: float) -> dict[str, float | None]:
         "time_to_target_s": float(curve.t_s[first]),
         "energy_to_target_j": float(curve.joules[first]),
     }
+
+
+def _mean_rank(run: Run) -> float | None:
+    """Return the mean rank of the started updates; heads alone are trained with rank 0."""
+    if not run.updates.height:
+        return None
+    trained = run.config.get("training", {}).get("train_adapter", True)
+    return float(run.updates["rank"].to_numpy().mean()) if trained else 0.0
 
 
 def _wasted_j(updates: pl.DataFrame) -> float:

@@ -15,7 +15,10 @@ from fleetlora.errors import ConfigError, FleetLoraError, InputError
 from fleetlora.methods import HOMOLORA, homolora_rank
 from fleetlora.records import check_run_directory
 
-__all__ = ["Job", "expand", "pending", "plan_jobs", "run_directory"]
+__all__ = ["Job", "Variant", "expand", "pending", "plan_jobs", "plan_variants"]
+
+#: Name of a preset, path of a TOML file, or the values themselves.
+Source = str | Path | Mapping[str, Any]
 
 #: Laid beneath the user's values: a second study beside every run is what `head-only` as a method is for.
 _BENEATH = ("evaluation.head_only=false",)
@@ -23,24 +26,29 @@ _BENEATH = ("evaluation.head_only=false",)
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what is to be played, and the directory it is left in."""
+    """One run: what is to be played, the directory it is left in, and values that tell it from others."""
 
     experiment: Experiment
     directory: Path
+    overrides: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Method and seed, for people."""
-        return f"{self.experiment.method}, seed {self.experiment.seed}"
+        """Method, values and seed, for people."""
+        return ", ".join([self.experiment.method, *self.overrides, f"seed {self.experiment.seed}"])
 
 
-def run_directory(out: Path, method: str, seed: int) -> Path:
-    """Return where a comparison in ``out`` keeps the run of a method and seed."""
-    return out / "runs" / method / f"seed-{seed}"
+@dataclass(frozen=True)
+class Variant:
+    """A method with values of its own, and the folder that its runs lie in, one for every seed."""
+
+    method: str
+    overrides: tuple[str, ...]
+    folder: Path
 
 
 def plan_jobs(
-    source: str | Path | Mapping[str, Any],
+    source: Source,
     methods: Sequence[str],
     seeds: Sequence[int],
     out: Path,
@@ -50,7 +58,7 @@ def plan_jobs(
     """Return the runs of a comparison, method by method.
 
     Args:
-        source: Name of a preset, path of a TOML file, or the values themselves.
+        source: What is played.
         methods: Names of methods; ``homolora`` stands for one method per arm of ``lora.ranks``.
         seeds: Seeds, the same for every method.
         out: Directory of the comparison.
@@ -62,19 +70,35 @@ def plan_jobs(
         InputError: No such preset or file.
     """
     _require_distinct(methods, "--methods", "name at least one method")
-    _require_distinct(seeds, "--seeds", "give at least one seed")
     overrides, tuned = list(overrides), tuned or {}
+    ranks = load_experiment(source, overrides=overrides).lora.ranks
+    variants = [
+        Variant(method, tuple(tuned.get(method, ())), out / "runs" / method)
+        for method in expand(methods, ranks)
+    ]
+    return plan_variants(source, variants, seeds, overrides)
+
+
+def plan_variants(
+    source: Source, variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str]
+) -> list[Job]:
+    """Return one run for every variant and seed, all on equal terms.
+
+    Raises:
+        ConfigError: A method or value is unknown, or makes terms unequal.
+        InputError: No such preset or file.
+    """
+    _require_distinct(seeds, "--seeds", "give at least one seed")
     if any(text.partition("=")[0].strip() in ("method", "seed") for text in overrides):
         raise ConfigError(
             "a comparison sets method and seed itself", where="--set", mend="use --methods and --seeds"
         )
     jobs = []
-    ranks = load_experiment(source, overrides=overrides).lora.ranks
-    for method in expand(methods, ranks):
-        own = [*_BENEATH, *tuned.get(method, ()), *overrides]
+    for variant in variants:
+        own = [*_BENEATH, *variant.overrides, *overrides]
         for seed in seeds:
-            experiment = load_experiment(source, method=method, seed=seed, overrides=own)
-            jobs.append(Job(experiment, run_directory(out, method, seed)))
+            experiment = load_experiment(source, method=variant.method, seed=seed, overrides=own)
+            jobs.append(Job(experiment, variant.folder / f"seed-{seed}", variant.overrides))
     require_equal_terms([(job.name, job.experiment.model_dump(mode="json")) for job in jobs])
     return jobs
 

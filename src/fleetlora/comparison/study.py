@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fleetlora.comparison.document import build_document
 from fleetlora.comparison.files import Comparison, check_directory, write_comparison
-from fleetlora.comparison.measures import measured
-from fleetlora.comparison.plan import Job, pending, plan_jobs
+from fleetlora.comparison.measures import Played, measured
+from fleetlora.comparison.plan import Job, Source, pending, plan_jobs
 from fleetlora.comparison.play import play
+from fleetlora.comparison.tune import Tuned, read_tuned
 from fleetlora.console import Progress, Quiet
 from fleetlora.errors import ConfigError
 from fleetlora.records import open_run
@@ -20,7 +21,7 @@ __all__ = ["compare", "compare_runs"]
 
 
 def compare(
-    source: str | Path | Mapping[str, Any],
+    source: Source,
     methods: Sequence[str],
     seeds: Sequence[int],
     out: str | Path,
@@ -28,6 +29,7 @@ def compare(
     overrides: Iterable[str] = (),
     jobs: int = 1,
     target: float | None = None,
+    tuned: str | Path | None = None,
     overwrite: bool = False,
     report: bool = True,
     progress: Progress | None = None,
@@ -48,6 +50,7 @@ def compare(
             a process of its own, which reads the calling script anew: there the call must stand below
             ``if __name__ == "__main__":``. Every run has one thread, so the digests do not depend on it.
         target: Mean accuracy whose first reach is timed; chosen from the runs if not given.
+        tuned: What :func:`tune` wrote; the values it chose are laid over the methods.
         overwrite: Replace runs in ``out`` that have another configuration.
         report: Also write ``report.html`` and the figures.
         progress: Is told how it goes.
@@ -61,9 +64,14 @@ def compare(
         raise ConfigError(f"{jobs} runs at a time are none", where="--jobs", mend="give 1 or more")
     _check_target(target)
     check_directory(out)
-    planned = plan_jobs(source, methods, seeds, out, overrides)
+    methods, overrides = list(methods), list(overrides)
+    choice = None if tuned is None else read_tuned(tuned)
+    planned = plan_jobs(source, methods, seeds, out, overrides, {} if choice is None else choice.chosen)
+    if choice is not None:
+        config = planned[0].experiment.model_dump(mode="json")
+        choice.require_apart(list(dict.fromkeys(job.experiment.method for job in planned)), seeds, config)
     _play(planned, jobs, overwrite, progress)
-    return _conclude([job.directory for job in planned], out, target, report, progress)
+    return _conclude([job.directory for job in planned], out, target, choice, report, progress)
 
 
 def compare_runs(
@@ -89,7 +97,7 @@ def compare_runs(
     """
     _check_target(target)
     check_directory(Path(out))
-    return _conclude([Path(d) for d in directories], Path(out), target, report, progress or Quiet())
+    return _conclude([Path(d) for d in directories], Path(out), target, None, report, progress or Quiet())
 
 
 def _check_target(target: float | None) -> None:
@@ -108,9 +116,27 @@ def _play(planned: Sequence[Job], jobs: int, overwrite: bool, progress: Progress
 
 
 def _conclude(
-    directories: Sequence[Path], out: Path, target: float | None, report: bool, progress: Progress
+    directories: Sequence[Path],
+    out: Path,
+    target: float | None,
+    tuned: Tuned | None,
+    report: bool,
+    progress: Progress,
 ) -> Comparison:
     played = [measured(open_run(directory)) for directory in directories]
-    done = write_comparison(out, build_document(played, out, target=target))
+    said = None if tuned is None else _tuning(tuned, played)
+    done = write_comparison(out, build_document(played, out, target=target, tuned=said))
     write_tables(done)
     return done
+
+
+def _tuning(tuned: Tuned, played: Sequence[Played]) -> dict[str, Any]:
+    """Return what a comparison says about where its methods' values were chosen."""
+    methods = dict.fromkeys(one.method for one in played)
+    return {
+        "file": str(tuned.path),
+        "name": tuned.document["name"],
+        "seeds": tuned.document["seeds"],
+        "same_tracks": tuned.same_tracks(played[0].run.config),
+        "overrides": {method: list(tuned.chosen.get(method, ())) for method in methods},
+    }

@@ -1,5 +1,7 @@
 """What a person sees of a comparison: its tables, its figures and its page."""
 
+from fleetlora.report.compared.columns import columns_of
 from fleetlora.report.compared.tables import write_tables
+from fleetlora.report.compared.words import sentences
 
-__all__ = ["write_tables"]
+__all__ = ["columns_of", "sentences", "write_tables"]

@@ -1,0 +1,182 @@
+"""Tuning: play every setting of every method's grid, choose by accuracy, and write down what was chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleetlora.comparison.measures import measured
+from fleetlora.comparison.plan import Source, Variant, expand, pending, plan_variants
+from fleetlora.comparison.play import play
+from fleetlora.comparison.statistics import estimate
+from fleetlora.comparison.terms import flat
+from fleetlora.config import load_experiment
+from fleetlora.console import Progress, Quiet
+from fleetlora.doctor import versions
+from fleetlora.errors import ConfigError, InputError
+from fleetlora.files import write_text
+from fleetlora.records import open_run
+from fleetlora.tuning import grid_of
+
+__all__ = ["TUNED", "Tuned", "read_tuned", "tune"]
+
+TUNED = "tuned.json"
+
+#: Number of the layout of ``tuned.json``.
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning chose.
+
+    Attributes:
+        path: The file.
+        document: Its contents.
+    """
+
+    path: Path
+    document: Mapping[str, Any]
+
+    @property
+    def chosen(self) -> dict[str, tuple[str, ...]]:
+        """The chosen ``key=value`` of every method."""
+        return {name: tuple(one["overrides"]) for name, one in self.document["methods"].items()}
+
+    def require_apart(self, methods: Sequence[str], seeds: Sequence[int], config: Mapping[str, Any]) -> None:
+        """Check that a comparison may use what was chosen: not seen before, and every method tuned.
+
+        Args:
+            methods: The methods that are compared.
+            seeds: Their seeds.
+            config: Configuration of one of their runs.
+
+        Raises:
+            ConfigError: The tuning saw the same tracks and a same seed, or left out a method with knobs.
+        """
+        seen = sorted(set(seeds) & set(self.document["seeds"]))
+        if seen and self.same_tracks(config):
+            raise ConfigError(
+                f"was chosen on the same tracks with seed {seen[0]}, which is to be reported",
+                where=str(self.path),
+                mend="tune on another part of the tracks (traces.start_s), or report other seeds",
+            )
+        ranks = config["lora"]["ranks"]
+        left_out = [m for m in methods if m not in self.chosen and len(grid_of(m, ranks)) > 1]
+        if left_out:
+            raise ConfigError(
+                f"{left_out[0]} has not been tuned, others have",
+                where=str(self.path),
+                mend="tune all methods of a comparison with the same effort",
+            )
+
+    def same_tracks(self, config: Mapping[str, Any]) -> bool:
+        """Tell whether the tuning used the tracks that ``config`` names."""
+        return bool(flat(config["traces"]) == self.document["traces"])
+
+
+def tune(
+    source: Source,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    out: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Play every setting that :data:`fleetlora.tuning.GRIDS` lists, choose, and write ``out/tuned.json``.
+
+    The setting with the highest mean accuracy over the seeds is chosen; of equals the one with the lower
+    latency, then the first. Runs that are complete are kept, as in a comparison.
+
+    Args:
+        source: Name of a preset, path of a TOML file, or the values themselves: what to tune on.
+        methods: Names of methods.
+        seeds: Seeds to tune with, not to report.
+        out: Directory of the tuning; its runs lie in ``runs/METHOD/setting-K/seed-N``.
+        overrides: ``key=value`` each, laid over every run.
+        jobs: How many runs are played at a time.
+        overwrite: Replace runs in ``out`` that have another configuration.
+        progress: Is told how it goes.
+
+    Raises:
+        InputError: Something of the user's is wrong.
+        KeyboardInterrupt: It was interrupted; the runs that were done stay.
+    """
+    out, overrides, progress = Path(out), list(overrides), progress or Quiet()
+    if not methods:
+        raise ConfigError("nothing is given", where="--methods", mend="name at least one method")
+    experiment = load_experiment(source, overrides=overrides)
+    ranks = experiment.lora.ranks
+    variants = [
+        Variant(method, setting, out / "runs" / method / f"setting-{number}")
+        for method in expand(methods, ranks)
+        for number, setting in enumerate(grid_of(method, ranks))
+    ]
+    missing = pending(plan_variants(source, variants, seeds, overrides), overwrite)
+    if missing:
+        play(missing, jobs, progress)
+    scores: dict[str, list[dict[str, Any]]] = {}
+    for variant in variants:
+        scores.setdefault(variant.method, []).append(_score(variant, seeds))
+    document = {
+        "schema": _SCHEMA,
+        "name": experiment.name,
+        "seeds": list(seeds),
+        "traces": flat(experiment.traces.model_dump(mode="json")),
+        "methods": {
+            m: {"overrides": _best(tried)["overrides"], "scores": tried} for m, tried in scores.items()
+        },
+        "host": versions(),
+    }
+    write_text(out / TUNED, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return Tuned(out / TUNED, document)
+
+
+def _score(variant: Variant, seeds: Sequence[int]) -> dict[str, Any]:
+    runs = [measured(open_run(variant.folder / f"seed-{seed}")) for seed in seeds]
+    return {
+        "overrides": list(variant.overrides),
+        **{
+            key: estimate([one.values[key] for one in runs]).value
+            for key in ("accuracy", "latency_s", "energy_j")
+        },
+        "digests": [one.run.result["digest"] for one in runs],
+    }
+
+
+def _best(tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    def rank(score: Mapping[str, Any]) -> tuple[float, float]:
+        accuracy, latency_s = score["accuracy"], score["latency_s"]
+        return (-1.0 if accuracy is None else accuracy, 0.0 if latency_s is None else -latency_s)
+
+    return max(tried, key=rank)
+
+
+def read_tuned(path: str | Path) -> Tuned:
+    """Read ``tuned.json``, or the one in the directory ``path``.
+
+    Raises:
+        InputError: It is not there, damaged, or of a newer layout.
+    """
+    path = Path(path)
+    file = path / TUNED if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text("utf-8"))
+        tuned = Tuned(file, document)
+        usable = document["schema"] <= _SCHEMA and all(isinstance(s, int) for s in document["seeds"])
+        usable = usable and isinstance(document["traces"], dict) and bool(tuned.chosen)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        usable = False
+    if not usable:
+        raise InputError(
+            "is not what tuning wrote",
+            where=str(file),
+            mend="give the file that `fleetlora compare --tune` wrote",
+        )
+    return tuned
