@@ -19,7 +19,14 @@ __all__ = [
 ]
 
 #: Keys, or sections, that make up a method.
-_OWN = ("method", "policy", "aggregation", "departure", "reward", "training.train_adapter")
+_OWN = (
+    "method",
+    "policy",
+    "aggregation",
+    "departure",
+    "training.rate_factor",
+    "training.train_adapter",
+)
 
 #: Keys that decide nothing about how a run comes out, or what a comparison shows of it.
 _IDLE = ("name", "backbone.cache_mib", "evaluation.head_only")

@@ -19,7 +19,7 @@ from fleetlora.doctor import versions
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.files import write_text
 from fleetlora.records import open_run
-from fleetlora.tuning import grid_of
+from fleetlora.tuning import GRID
 
 __all__ = ["TUNED", "Tuned", "read_tuned", "tune"]
 
@@ -55,7 +55,7 @@ class Tuned:
             config: Configuration of one of their runs.
 
         Raises:
-            ConfigError: The tuning saw the same tracks and a same seed, or left out a method with knobs.
+            ConfigError: The tuning saw the same tracks and a same seed, or left out a method.
         """
         seen = sorted(set(seeds) & set(self.document["seeds"]))
         if seen and self.same_tracks(config):
@@ -64,8 +64,7 @@ class Tuned:
                 where=str(self.path),
                 mend="tune on another part of the tracks (traces.start_s), or report other seeds",
             )
-        ranks = config["lora"]["ranks"]
-        left_out = [m for m in methods if m not in self.chosen and len(grid_of(m, ranks)) > 1]
+        left_out = [m for m in methods if m not in self.chosen]
         if left_out:
             raise ConfigError(
                 f"{left_out[0]} has not been tuned, others have",
@@ -89,7 +88,7 @@ def tune(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Play every setting that :data:`fleetlora.tuning.GRIDS` lists, choose, and write ``out/tuned.json``.
+    """Play every setting of :data:`fleetlora.tuning.GRID`, choose, and write ``out/tuned.json``.
 
     The setting with the highest mean accuracy over the seeds is chosen; of equals the one with the lower
     latency, then the first. Runs that are complete are kept, as in a comparison.
@@ -112,11 +111,10 @@ def tune(
     if not methods:
         raise ConfigError("nothing is given", where="--methods", mend="name at least one method")
     experiment = load_experiment(source, overrides=overrides)
-    ranks = experiment.lora.ranks
     variants = [
         Variant(method, setting, out / "runs" / method / f"setting-{number}")
-        for method in expand(methods, ranks)
-        for number, setting in enumerate(grid_of(method, ranks))
+        for method in expand(methods, experiment.lora.ranks)
+        for number, setting in enumerate(GRID)
     ]
     missing = pending(plan_variants(source, variants, seeds, overrides), overwrite)
     if missing:

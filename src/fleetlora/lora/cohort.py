@@ -242,7 +242,8 @@ class CohortTrainer:
     def _trained(self, stack: Stack, terms: LocalTerms) -> list[tuple[Tensor, float]]:
         """Return the tensors of ``stack`` that train, with their learning rates."""
         factors = [*(stack.A.values() if terms.train_a else ()), *(stack.B.values() if terms.train_b else ())]
-        rate, head_rate = self.training.learning_rate, self.training.head_learning_rate
+        factor = self.training.rate_factor
+        rate, head_rate = factor * self.training.learning_rate, factor * self.training.head_learning_rate
         return [*((f, rate) for f in factors), (stack.weight, head_rate), (stack.bias, head_rate)]
 
     @torch.inference_mode()

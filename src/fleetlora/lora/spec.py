@@ -49,6 +49,7 @@ class LocalTraining(Settings):
     batch_size: int = quantity(8, "samples", "samples of one local step", ge=1)
     learning_rate: float = quantity(2e-3, "1", "AdamW learning rate of the factors", gt=0)
     head_learning_rate: float = quantity(5e-3, "1", "AdamW learning rate of the head", gt=0)
+    rate_factor: float = quantity(1.0, "1", "multiplies both learning rates: the step size, for tuning", gt=0)
     weight_decay: float = quantity(0.0, "1", "decoupled weight decay of factors and head", ge=0)
     betas: tuple[float, float] = quantity((0.9, 0.999), "1", "AdamW moment decays", "torch.optim.AdamW")
     eps: float = quantity(1e-8, "1", "AdamW denominator term", "torch.optim.AdamW", gt=0)
