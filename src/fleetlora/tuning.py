@@ -1,8 +1,9 @@
 """What tuning tries: for every method the same three step sizes of local training.
 
-The step size is what decides most, and what differs most between methods: one that plays few rounds wants larger
-steps than one that plays many. Other knobs keep the values of their papers, or those found on synthetic fleets
-(see the policies' docstrings); ranks are not tuned, since ``homolora`` is played with every one of them.
+The step size is what decides most, and what differs most between methods: one that plays few rounds wants
+larger steps than one that plays many. Other knobs keep the values of their papers, or those found on
+synthetic fleets (see the policies' docstrings); ranks are not tuned, since ``homolora`` is played with
+every one of them.
 """
 
 from __future__ import annotations

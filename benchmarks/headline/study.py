@@ -1,0 +1,207 @@
+"""The headline study: every figure of docs/results.md comes from here.
+
+    python benchmarks/headline/study.py budgets                      # joules of the largest fixed rank, per city
+    python benchmarks/headline/study.py tune                         # step sizes, on another slice of Warsaw
+    python benchmarks/headline/study.py main --city warsaw           # all methods at 60 % of those joules
+    python benchmarks/headline/study.py ablation --city warsaw       # UCB-DUAL without each of its parts
+    python benchmarks/headline/study.py tight --city warsaw          # 30 % and 100 %, ours and the best rivals
+    python benchmarks/headline/study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
+
+Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this file as
+JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the cities' files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fleetlora.comparison import compare, tune
+from fleetlora.config import Experiment, load_experiment
+from fleetlora.console import Progress, progress_on
+from fleetlora.doctor import versions
+from fleetlora.federation.learner import Jobs, Learned, Learner, Score
+from fleetlora.files import write_text
+from fleetlora.workshop import Workshop
+
+HERE = Path(__file__).parent
+CITIES = ("warsaw", "sf", "ingolstadt")
+OURS = "ucb-dual"
+RIVALS = (
+    *("homolora", "hetlora", "fedra", "flora", "flexlora", "ffa"),
+    *("random", "greedy", "primal-dual-bwk", "ucb-bv", "ucb-alp", "ucb-dual-paper"),
+)
+ABLATIONS = tuple(f"ucb-dual-no-{part}" for part in ("dual", "pool", "foresight", "skip", "loop", "departure"))
+SEEDS, TUNING_SEED = (0, 1, 2), 100
+
+#: Half and double of what the world is made of; each key a configuration key.
+SENSITIVITY = {
+    "bandwidth": ("radio.bandwidth_hz=5e6", "radio.bandwidth_hz=20e6"),
+    "devices": ("training.steps=1", "training.steps=4"),
+    "dwell": ("sites.count=16", "sites.count=4"),
+}
+
+
+class Untrained:
+    """A learner that moves bytes and joules and learns nothing: enough for ranks that do not depend on learning."""
+
+    def __init__(self, real: Learner) -> None:
+        self.costs, self.samples, self.model_bytes = real.costs, real.samples, real.model_bytes
+
+    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
+        """Learn nothing."""
+        return Learned.unknown(len(jobs))
+
+    def sync(self, task: int) -> None:
+        """Merge nothing."""
+
+    def evaluate(self, task: int, samples: int | None) -> Score:
+        """Test nothing."""
+        return Score(float("nan"), float("nan"), 0)
+
+
+class Study:
+    """Runs the stages."""
+
+    def __init__(self, data: Path, out: Path, jobs: int, progress: Progress) -> None:
+        self.data, self.out, self.jobs, self.progress = data, out, jobs, progress
+
+    def source(self, city: str) -> Path:
+        """Return the city's file with ``data/`` put in its place."""
+        text = (HERE / f"{city}.toml").read_text("utf-8").replace('"data/', f'"{self.data.resolve()}/')
+        path = self.out / f"{city}.toml"
+        write_text(path, text)
+        return path
+
+    def budgets(self) -> None:
+        """Measure what the largest fixed rank spends in each city's window without a budget."""
+        found = {}
+        for city in (*CITIES, "tuning"):
+            seeds = SEEDS if city in CITIES else (TUNING_SEED,)
+            spent = [self._spent_j(self.source(city), seed) for seed in seeds]
+            self.progress.say(f"{city}: {[round(j) for j in spent]} J")
+            found[city] = {"seeds": list(seeds), "joules": spent, "mean_j": statistics.fmean(spent)}
+        self._write("budgets", {"method": "homolora, largest rank, no budget", "cities": found})
+
+    def _spent_j(self, source: Path, seed: int) -> float:
+        from fleetlora.build import build_learner, build_simulation
+
+        experiment: Experiment = load_experiment(source, method="homolora", seed=seed)
+        workshop = Workshop()
+        world = workshop.world(experiment)
+        learner = build_learner(experiment, workshop.materials(experiment, world))
+        simulation = build_simulation(experiment, world, Untrained(learner))  # type: ignore[arg-type]
+        simulation.run()
+        return float(simulation.ledger.total_j())
+
+    def total(self, city: str, share: float) -> str:
+        """Return the override that sets the city's joules to a share of the largest fixed rank's."""
+        document = json.loads((HERE / "budgets.json").read_text("utf-8"))
+        return f"budget.total_j={round(share * document['cities'][city]['mean_j'])}"
+
+    def tune(self) -> None:
+        """Choose every method's step size on the tuning slice."""
+        chosen = tune(
+            self.source("tuning"),
+            (OURS, *RIVALS),
+            (TUNING_SEED,),
+            self.out / "tuning",
+            overrides=[self.total("tuning", 0.6)],
+            jobs=self.jobs,
+            progress=self.progress,
+        )
+        self._write("tuned", dict(chosen.document))
+
+    def main(self, city: str) -> None:
+        """Compare all methods at 60 %."""
+        self._compare(f"main-{city}", city, (OURS, *RIVALS), 0.6)
+
+    def ablation(self, city: str) -> None:
+        """Compare UCB-DUAL with itself less each part."""
+        self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, tuned=False)
+
+    def tight(self, city: str) -> None:
+        """Compare ours with the two best rivals at 30 % and 100 %."""
+        for share in (0.3, 1.0):
+            self._compare(f"budget{round(100 * share)}-{city}", city, (OURS, *self.best(city)), share)
+
+    def sensitivity(self, city: str) -> None:
+        """Compare ours with the two best rivals in worlds of half and double bandwidth, devices, dwell."""
+        for what, settings in SENSITIVITY.items():
+            for size, setting in zip(("half", "double"), settings, strict=True):
+                name = f"sensitivity-{what}-{size}-{city}"
+                self._compare(name, city, (OURS, *self.best(city)), 0.6, (setting,))
+
+    def best(self, city: str) -> list[str]:
+        """Return the two rivals with the highest accuracy of the city's main comparison."""
+        document = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
+        means = {name: values["accuracy"]["mean"] for name, values in document["methods"].items()}
+        return sorted((name for name in means if name != OURS), key=lambda name: -means[name])[:2]
+
+    def _compare(
+        self,
+        name: str,
+        city: str,
+        methods: tuple[str, ...],
+        share: float,
+        settings: tuple[str, ...] = (),
+        tuned: bool = True,
+    ) -> None:
+        done = compare(
+            self.source(city),
+            methods,
+            SEEDS,
+            self.out / name,
+            overrides=[self.total(city, share), *settings],
+            jobs=self.jobs,
+            tuned=HERE / "tuned.json" if tuned else None,
+            progress=self.progress,
+        )
+        self._write(name, dict(done.document))
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        document = {**document, "host": {**versions(), **document.get("host", {})}}
+        write_text(HERE / f"{name}.json", json.dumps(_rounded(document), indent=1) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    """Return a document with floats of six significant digits, so that the file stays small."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(np.format_float_positional(value, 6, fractional=False)) if isinstance(value, float) else value
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("budgets", "tune", "main", "ablation", "tight", "sensitivity"))
+    parser.add_argument("--city", choices=CITIES, action="append", help="default: all three")
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--out", type=Path, default=Path("runs/headline"))
+    parser.add_argument("--jobs", type=int, default=2)
+    return parser.parse_args()
+
+
+def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
+    if stage in ("budgets", "tune"):
+        getattr(study, stage)()
+        yield
+        return
+    for city in cities:
+        getattr(study, stage)(city)
+        yield
+
+
+if __name__ == "__main__":
+    given = _arguments()
+    with progress_on() as shown:
+        study = Study(given.data, given.out, given.jobs, shown)
+        for _ in _stages(study, given.stage, given.city or list(CITIES)):
+            pass
