@@ -195,3 +195,20 @@ def test_ffa_never_changes_a(backbone: Backbone, data: Texts) -> None:
     after = subject._models[0].cloud
     assert all(torch.equal(value, after.A[name]) for name, value in before.items())
     assert after.trained
+
+
+def test_a_draw_of_few_layers_costs_fewer_flops_than_all_of_them(backbone: Backbone, data: Texts) -> None:
+    half, whole, plain = (
+        learner(backbone, data, *args[:1], **args[1])
+        for args in (("fedra", {"share": 0.5}), ("fedra", {"share": 1.0}), ("product", {}))
+    )
+    flops = [subject.costs(0).flops_per_step for subject in (half, whole, plain)]
+    np.testing.assert_array_equal(flops[1], flops[2])
+    assert (flops[0] < flops[1]).all()
+
+
+def test_the_draws_of_fedra_are_all_there_are() -> None:
+    # two of four layers: of the 6 pairs 3 have the first as their lowest, 2 the second, 1 the third
+    got = AGGREGATION_RULES.get("fedra")(share=0.5).draws([2, 3, 4, 5])
+    assert [layers for _, layers in got] == [(2, 3), (3, 4), (4, 5)]
+    np.testing.assert_allclose([p for p, _ in got], [3 / 6, 2 / 6, 1 / 6])

@@ -96,17 +96,24 @@ class LoraLearner:
     def _count_flops(self, task: int) -> NDArray[np.float64]:
         data = self.tasks[task]
         length = max(1, round(float(data.train.lengths.mean())))
+        n_layers = self.backbone.n_layers
+        layers = range(n_layers) if self.spec.layers is None else self.spec.layers
+        draws = self.rule.draws(sorted(layer % n_layers for layer in layers))
+
+        def flops(rank: int, drawn: tuple[int, ...]) -> float:
+            return step_flops(
+                self.backbone,
+                self.spec.model_copy(update={"layers": drawn}),
+                rank=rank,
+                batch=self.training.batch_size,
+                length=length,
+                n_classes=len(data.classes),
+            )
+
         return np.array(
             [
-                step_flops(
-                    self.backbone,
-                    self.spec,
-                    rank=int(rank),
-                    batch=self.training.batch_size,
-                    length=length,
-                    n_classes=len(data.classes),
-                )
-                for rank in self._trained(self.ranks)
+                sum(probability * flops(rank, drawn) for probability, drawn in draws)
+                for rank in self._trained(self.ranks).tolist()
             ]
         )
 

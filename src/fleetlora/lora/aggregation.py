@@ -102,6 +102,10 @@ class AggregationRule(Protocol):
         """
         ...
 
+    def draws(self, layers: Sequence[int]) -> list[tuple[float, tuple[int, ...]]]:
+        """Return which of ``layers``, adapted and lowest first, a vehicle trains, and how probably."""
+        ...
+
     def dispatch(self, model: Adapter, rank: int, init: Adapter) -> Adapter:
         """Return the adapter of exactly ``rank`` that a vehicle receives, over ``init``'s modules."""
         ...

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from math import comb
 from typing import ClassVar
 
 import numpy as np
@@ -52,6 +53,16 @@ class FedRa(SummedRule):
         mine = {name for i in chosen for name in layers[i]}
         part = replace(layout, shapes={n: shape for n, shape in layout.shapes.items() if n in mine})
         return init_adapter(part, rank, seed)
+
+    def draws(self, layers: Sequence[int]) -> list[tuple[float, tuple[int, ...]]]:
+        """Return, for each layer that may be the lowest one drawn, a draw like it and their probability.
+
+        How far back a step computes, and so its cost, is settled by the lowest layer and the number of them.
+        """
+        n, k = len(layers), self._count(len(layers))
+        return [
+            (comb(n - 1 - low, k - 1) / comb(n, k), tuple(layers[low : low + k])) for low in range(n - k + 1)
+        ]
 
     def merge(self, updates: Sequence[Adapter], weights: Sequence[float], model: Adapter) -> Adapter:
         """Return every layer's mean over its owners, and the model's where nobody trained it."""

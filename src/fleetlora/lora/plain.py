@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -28,6 +29,13 @@ class PlainRule(Settings):
     def init(self, layout: AdapterLayout, rank: int, seed: int, draw: int = 0) -> Adapter:
         """Return PEFT's initialisation: A Kaiming-uniform, B zero; the same for every vehicle."""
         return init_adapter(layout, rank, seed)
+
+    def draws(self, layers: Sequence[int]) -> list[tuple[float, tuple[int, ...]]]:
+        """Return which of ``layers``, adapted and lowest first, a vehicle trains, and how probably.
+
+        What a local step costs in FLOPs is the mean over them.
+        """
+        return [(1.0, tuple(layers))]
 
     def base(self, model: Adapter) -> Adapter | None:
         """Return nothing: the vehicle's adapter holds all it receives."""
