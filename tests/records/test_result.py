@@ -141,3 +141,15 @@ def test_the_digest_sees_the_result() -> None:
 
 def test_the_digest_of_a_run_never_changes() -> None:
     assert result()["digest"] == "a90f3bd60149e52aa7aa763da3d76285ce25db00dafe2c7f5cecc5f0871bf765"
+
+
+def test_the_residence_factor_is_the_median_of_how_far_off_predictions_were() -> None:
+    import pyarrow as pa
+
+    from fleetlora.records import residence_factor
+
+    # factors 2, 2 and 4, and a stay below a second counts as one second: factor 3
+    predicted, true = [10.0, 40.0, 40.0, 3.0], [20.0, 20.0, 10.0, 0.1]
+    updates = pa.table({"residence_predicted_s": predicted, "residence_true_s": true})
+    assert residence_factor(updates) == pytest.approx(6**0.5)  # between 2 and 3 in the logarithm
+    assert residence_factor(updates.slice(0, 0)) is None

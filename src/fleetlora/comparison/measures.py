@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from fleetlora.errors import InputError
+from fleetlora.records import residence_factor
 
 if TYPE_CHECKING:
     from fleetlora.records import Run
@@ -56,6 +57,7 @@ MEASURES = (
     Measure("lost", "updates lost", "1"),
     Measure("mean_rank", "mean rank of the started updates", "1"),
     Measure("handoffs", "handoffs of vehicles between RSUs", "1"),
+    Measure("residence_factor", "median factor by which predicted residences were off", "1", "less"),
     Measure("overdraw_j", "joules above the budgets", "J", "less"),
     Measure("rsu_j", "RSUs' joules", "J", "less"),
 )
@@ -129,6 +131,7 @@ def measured(run: Run) -> Played:
         **{key: updates[key] for key in ("started", "arrived", "early", "handed_off", "abandoned", "lost")},
         "mean_rank": _mean_rank(run),
         "handoffs": result["handoffs"],
+        "residence_factor": residence_factor(run.tables["updates"]),
         "overdraw_j": result["overdraw_j"],
         "rsu_j": result["energy_j"]["rsu"],
     }

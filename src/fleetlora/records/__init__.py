@@ -4,7 +4,7 @@ from fleetlora.records.digest import digest_of
 from fleetlora.records.files import REPORT
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
-from fleetlora.records.measures import latency_s, outcome_counts
+from fleetlora.records.measures import latency_s, outcome_counts, residence_factor
 from fleetlora.records.result import RunIdentity, build_result
 from fleetlora.records.run_reader import Run, open_run
 from fleetlora.records.run_writer import RunWriter, check_run_directory
@@ -32,6 +32,7 @@ __all__ = [
     "open_run",
     "outcome_counts",
     "read_map",
+    "residence_factor",
     "street_lines",
     "write_map",
 ]

@@ -13,7 +13,15 @@ from fleetlora.records.schemas import ARRIVED, OUTCOMES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["energy_by_task_j", "last_values", "latency_s", "outcome_counts", "overdraw_j", "rsu_energy_j"]
+__all__ = [
+    "energy_by_task_j",
+    "last_values",
+    "latency_s",
+    "outcome_counts",
+    "overdraw_j",
+    "residence_factor",
+    "rsu_energy_j",
+]
 
 #: Relative excess over a budget that is the rounding of a sum, not spending.
 _ROUNDING = 1e-9
@@ -66,6 +74,16 @@ def overdraw_j(spent_j: Mapping[str, float], budgets_j: Mapping[str, float | Non
         if budget is not None and spent > budget * (1 + _ROUNDING):
             over += spent - budget
     return over
+
+
+def residence_factor(updates: pa.Table) -> float | None:
+    """Return the median factor by which predicted residences were off, at least 1; None without updates.
+
+    Seconds below one count as one, as they do in the prediction.
+    """
+    columns = ("residence_predicted_s", "residence_true_s")
+    predicted, true = (np.maximum(updates[name].to_numpy(), 1.0) for name in columns)
+    return float(np.exp(np.median(np.abs(np.log(predicted / true))))) if len(true) else None
 
 
 def last_values(rounds: pa.Table, column: str) -> dict[str, Any]:

@@ -27,4 +27,5 @@ def all_figures(run: Run) -> tuple[Figure, ...]:
         taking_part.participation(run),
         taking_part.update_outcomes(run),
         taking_part.updates_per_vehicle(run),
+        taking_part.residence_error(run),
     )

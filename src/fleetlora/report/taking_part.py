@@ -15,7 +15,7 @@ from fleetlora.report.words import OUTCOME_WORDS
 if TYPE_CHECKING:
     from fleetlora.records import Run
 
-__all__ = ["participation", "update_outcomes", "updates_per_vehicle"]
+__all__ = ["participation", "residence_error", "update_outcomes", "updates_per_vehicle"]
 
 #: With more different numbers of updates than this, they are shown in classes.
 _MOST_BARS = 40
@@ -66,6 +66,27 @@ def participation(run: Run) -> Figure:
             Series(name, number, rows[column].to_numpy().astype(float), colour, marker=marker)
             for (name, colour, marker), column in zip(lines, columns, strict=True)
         ],
+    )
+
+
+def residence_error(run: Run) -> Figure:
+    """Return how far predicted residences were from the true ones."""
+    columns = ("residence_predicted_s", "residence_true_s")
+    predicted, true = (np.maximum(run.updates[name].to_numpy(), 1.0) for name in columns)
+    edges = (0.25, 0.5, 1.0, 2.0, 4.0)
+    counts = np.bincount(np.searchsorted(edges, predicted / true, side="right"), minlength=len(edges) + 1)
+    words = ("below ¼", "¼ to ½", "½ to 1", "1 to 2", "2 to 4", "above 4")
+    bars = Series("updates", np.arange(len(words), dtype=float), counts.astype(float), TASKS[0], "bar")
+    return Figure(
+        name="residence",
+        title="How well vehicles foresaw how long they would stay",
+        group="Who took part, and how",
+        caption="Predicted over true time that a vehicle had left with its roadside unit when it began. At 1"
+        " the prediction came true; on the right vehicles left earlier than they thought.",
+        x=Axis("predicted / true residence", categories=words),
+        y=Axis("updates", from_zero=True, whole=True),
+        series=[bars] if len(true) else [],
+        empty="No update was started.",
     )
 
 
