@@ -181,7 +181,7 @@ class Ledger:
             return np.isfinite(worst)
         taken = _take_in_order(worst, max(0.0, budget - sum(spent) - held_j))
         while taken.any() and math.fsum([*spent, held_j, -budget, *worst[taken]]) > 0:
-            taken[np.flatnonzero(taken)[-1]] = False  # the cumulative sum had rounded down
+            taken[np.flatnonzero(taken & (worst > 0))[-1]] = False  # the cumulative sum had rounded down
         return taken
 
     def to_arrow(self, start: int = 0) -> pa.Table:
