@@ -1,14 +1,15 @@
 """The headline study: every figure of docs/results.md comes from here.
 
-    python benchmarks/headline/study.py budgets                      # joules of the largest fixed rank, per city
-    python benchmarks/headline/study.py tune                         # step sizes, on another slice of Warsaw
-    python benchmarks/headline/study.py main --city warsaw           # all methods at 60 % of those joules
-    python benchmarks/headline/study.py ablation --city warsaw       # UCB-DUAL without each of its parts
-    python benchmarks/headline/study.py tight --city warsaw          # 30 % and 100 %, ours and the best rivals
-    python benchmarks/headline/study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
+    study.py budgets                      # joules of the largest fixed rank, per city
+    study.py tune                         # step sizes, on another slice of Warsaw
+    study.py main --city warsaw           # all methods at 60 % of those joules
+    study.py ablation --city warsaw       # UCB-DUAL without each of its parts
+    study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
+    study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
 
-Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this file as
-JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the cities' files.
+Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
+file as JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the
+cities' files.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fleetlora.console import Progress, progress_on
 from fleetlora.doctor import versions
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
 from fleetlora.files import write_text
+from fleetlora.physics import DEFAULT_DEVICES
 from fleetlora.workshop import Workshop
 
 HERE = Path(__file__).parent
@@ -37,19 +39,40 @@ RIVALS = (
     *("homolora", "hetlora", "fedra", "flora", "flexlora", "ffa"),
     *("random", "greedy", "primal-dual-bwk", "ucb-bv", "ucb-alp", "ucb-dual-paper"),
 )
-ABLATIONS = tuple(f"ucb-dual-no-{part}" for part in ("dual", "pool", "foresight", "skip", "loop", "departure"))
+ABLATIONS = tuple(
+    f"ucb-dual-no-{part}" for part in ("dual", "pool", "foresight", "skip", "loop", "departure")
+)
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 
-#: Half and double of what the world is made of; each key a configuration key.
+
+def _devices(factor: float) -> str:
+    """Return the override that multiplies the share of the two slow device classes, the others' less."""
+    slow = {device.name for device in DEFAULT_DEVICES[:2]}
+    before = sum(device.share for device in DEFAULT_DEVICES if device.name in slow)
+    after = min(0.95, factor * before)
+    rest = (1 - after) / (1 - before)
+    rows = [
+        device.model_dump(mode="json", exclude_none=True)
+        | {"share": device.share * (after / before if device.name in slow else rest)}
+        for device in DEFAULT_DEVICES
+    ]
+    tables = [
+        "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in row.items()) + "}" for row in rows
+    ]
+    return f"devices=[{', '.join(tables)}]"
+
+
+#: Half and double of what the world is made of: the band, the slow devices' share, and how far an RSU
+#: reaches, which is how long a vehicle dwells with it.
 SENSITIVITY = {
     "bandwidth": ("radio.bandwidth_hz=5e6", "radio.bandwidth_hz=20e6"),
-    "devices": ("training.steps=1", "training.steps=4"),
-    "dwell": ("sites.count=16", "sites.count=4"),
+    "slow-devices": (_devices(0.5), _devices(2.0)),
+    "dwell": ("sites.association.min_sinr_db=4.5", "sites.association.min_sinr_db=-16.5"),
 }
 
 
 class Untrained:
-    """A learner that moves bytes and joules and learns nothing: enough for ranks that do not depend on learning."""
+    """A learner that moves bytes and joules and learns nothing: enough for a rank that is fixed."""
 
     def __init__(self, real: Learner) -> None:
         self.costs, self.samples, self.model_bytes = real.costs, real.samples, real.model_bytes
@@ -141,7 +164,7 @@ class Study:
     def best(self, city: str) -> list[str]:
         """Return the two rivals with the highest accuracy of the city's main comparison."""
         document = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
-        means = {name: values["accuracy"]["mean"] for name, values in document["methods"].items()}
+        means = {name: values["accuracy"]["value"] for name, values in document["results"].items()}
         return sorted((name for name in means if name != OURS), key=lambda name: -means[name])[:2]
 
     def _compare(
@@ -176,11 +199,15 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
-    return float(np.format_float_positional(value, 6, fractional=False)) if isinstance(value, float) else value
+    return (
+        float(np.format_float_positional(value, 6, fractional=False)) if isinstance(value, float) else value
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("stage", choices=("budgets", "tune", "main", "ablation", "tight", "sensitivity"))
     parser.add_argument("--city", choices=CITIES, action="append", help="default: all three")
     parser.add_argument("--data", type=Path, default=Path("data"))

@@ -76,6 +76,7 @@ class RadioSection(ComponentSection):
     registry: ClassVar[Registry[Any]] = RADIO_MODELS
     key: ClassVar[str] = "model"
     section: ClassVar[str] = "radio"
+    default: ClassVar[str] = "umi"
 
 
 class TaskSection(ComponentSection):
@@ -156,7 +157,7 @@ class Experiment(Settings):
     seed: int = quantity(0, "1", "seed of every random stream", ge=0)
     traces: TraceSection
     sites: SiteSection
-    radio: RadioSection = Field(default_factory=lambda: RadioSection.model_validate({"model": "umi"}))
+    radio: RadioSection = Field(default_factory=lambda: RadioSection.model_validate({}))
     shadowing: Shadowing = Shadowing()
     sampling: Sampling = Sampling()
     backhaul: Backhaul = Backhaul()

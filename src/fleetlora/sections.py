@@ -26,11 +26,13 @@ class ComponentSection(Settings):
 
     Attributes:
         options: The component's validated options.
+        default: The component of a section that names none, if there is one.
     """
 
     registry: ClassVar[Registry[Any]]
     key: ClassVar[str]
     section: ClassVar[str]
+    default: ClassVar[str | None] = None
 
     component: str
     options: Any = None
@@ -46,7 +48,7 @@ class ComponentSection(Settings):
         if not isinstance(data, Mapping) or "options" in data:
             return data
         own = {k: v for k, v in data.items() if k in cls.own_keys() and k != cls.key}
-        name = data.get(cls.key)
+        name = data.get(cls.key, cls.default)
         where = f"{cls.section}.{cls.key}"
         if name is None:
             known = ", ".join(cls.registry.names())
