@@ -91,9 +91,9 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
+    directory: Annotated[Path, typer.Argument(help="Directory of a run or a comparison.", metavar="DIR")],
 ) -> None:
-    """Write report.html and the figures of a run anew."""
+    """Write report.html and the figures of a run or a comparison anew."""
     from fleetlora.report import build_report
 
     print(build_report(directory))

@@ -15,7 +15,6 @@ from fleetlora.comparison.tune import Tuned, read_tuned
 from fleetlora.console import Progress, Quiet
 from fleetlora.errors import ConfigError
 from fleetlora.records import open_run
-from fleetlora.report.compared import write_tables
 
 __all__ = ["compare", "compare_runs"]
 
@@ -123,10 +122,15 @@ def _conclude(
     report: bool,
     progress: Progress,
 ) -> Comparison:
+    from fleetlora.report.compared import build_comparison_report, write_tables
+
     played = [measured(open_run(directory)) for directory in directories]
     said = None if tuned is None else _tuning(tuned, played)
     done = write_comparison(out, build_document(played, out, target=target, tuned=said))
     write_tables(done)
+    if report:
+        progress.say("drawing the report")
+        build_comparison_report(out)
     return done
 
 

@@ -1,4 +1,4 @@
-"""From a run directory to its report and figures."""
+"""From a directory of a run or a comparison to its report and figures."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from fleetlora.records import REPORT, open_run
 __all__ = ["build_report"]
 
 
-def build_report(run_dir: str | Path) -> Path:
-    """Write ``report.html`` and ``figures/*.svg,*.png`` of a finished or interrupted run.
+def build_report(directory: str | Path) -> Path:
+    """Write ``report.html`` and ``figures/*.svg,*.png`` of a run, finished or interrupted, or a comparison.
 
     The page is one file that needs nothing else: no network, no fonts, no other file.
 
     Args:
-        run_dir: The run directory.
+        directory: The directory of a run or of a comparison.
 
     Returns:
         Path of ``report.html``.
 
     Raises:
-        InputError: It is no run directory, or a file in it is damaged.
+        InputError: It holds neither, or a file in it is damaged.
         MissingDependencyError: plotly or matplotlib is not installed.
     """
+    from fleetlora.comparison.files import is_comparison
+    from fleetlora.report.compared import build_comparison_report
     from fleetlora.report.figures import all_figures
     from fleetlora.report.map_still import draw_map
     from fleetlora.report.page import page
     from fleetlora.report.to_matplotlib import draw_matplotlib
 
-    run = open_run(run_dir)
+    if is_comparison(directory):
+        return build_comparison_report(directory)
+    run = open_run(directory)
     figures, world = all_figures(run), run.map()
     text = page(run, figures, world)
     for figure in figures:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
-from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
 from fleetlora.records import encode_map
 from fleetlora.report.cards import cards_html, headline_cards
 from fleetlora.report.figure import Figure
+from fleetlora.report.frame import figures_section, static, whole_page, words_section
 from fleetlora.report.map_still import view_box, whole_box
 from fleetlora.report.markup import element, json_script, table
-from fleetlora.report.palette import darkened
 from fleetlora.report.settings_table import provenance_html, settings_html
-from fleetlora.report.to_plotly import draw_plotly, plotly_script
 from fleetlora.report.words import count, joules, percent, span
 
 if TYPE_CHECKING:
     from fleetlora.records import MapData, Run
 
 __all__ = ["page"]
-
-#: The page may run what it brings along and may ask nobody for anything.
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 _WORDS = (
     ("roadside unit, RSU", "A radio station with a small computer beside the road, for vehicles near it."),
@@ -50,40 +44,21 @@ def page(run: Run, figures: Sequence[Figure], world: MapData | None) -> str:
     Raises:
         MissingDependencyError: plotly is not installed.
     """
-    drawn = {figure.name: draw_plotly(figure) for figure in figures if not figure.is_empty}
     title = f"{run.identity.preset} · {run.identity.method} · seed {run.identity.seed}"
     body = [
         _header(run),
         cards_html(headline_cards(run)),
         _map_section(world) if world is not None else "",
-        _figures_section(figures),
+        figures_section(figures),
         _tasks_section(run),
         _settings_section(run),
         "<footer>Every figure also lies beside this page as SVG and PNG, in the folder figures.</footer>",
     ]
     scripts = [
-        json_script("figure-data", {"figures": drawn, "dark": darkened()}),
         _map_data(run, world) if world is not None else "",
-        f"<script>{plotly_script()}</script>",
-        f"<script>{_file('figures.js')}</script>",
-        f"<script>{_file('map.js')}</script>" if world is not None else "",
+        f"<script>{static('map.js')}</script>" if world is not None else "",
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"{element('title', title)}\n<style>\n{_file('page.css')}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</main>\n"
-        + "\n".join(part for part in scripts if part)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _file(name: str) -> str:
-    return resources.files("fleetlora.report").joinpath("static", name).read_text(encoding="utf-8")
+    return whole_page(title, body, figures, scripts)
 
 
 def _header(run: Run) -> str:
@@ -113,7 +88,7 @@ def _header(run: Run) -> str:
 def _map_section(world: MapData) -> str:
     reach = world.coverage_m
     said = f"{reach / 1000:.1f} km" if reach >= 1000 else f"{reach:.0f} m"
-    return Template(_file("map.html")).substitute(reach=said)
+    return Template(static("map.html")).substitute(reach=said)
 
 
 def _map_data(run: Run, world: MapData) -> str:
@@ -124,29 +99,6 @@ def _map_data(run: Run, world: MapData) -> str:
     rounds = [[number, *spans[number]] for number in sorted(spans)]
     views = {"home": view_box(world), "whole": whole_box(world)}
     return json_script("map-data", {"world": encode_map(world), "views": views, "rounds": rounds})
-
-
-def _figures_section(figures: Sequence[Figure]) -> str:
-    groups = dict.fromkeys(figure.group for figure in figures)
-    return "".join(
-        f'{element("h2", group)}<div class="grid">'
-        + "".join(_figure_html(figure) for figure in figures if figure.group == group)
-        + "</div>"
-        for group in groups
-    )
-
-
-def _figure_html(figure: Figure) -> str:
-    name = html.escape(figure.name)
-    place = (
-        f'<div class="figure" id="figure-{name}" role="img" aria-label="{html.escape(figure.title)}"></div>'
-    )
-    if figure.is_empty:
-        place = element("div", figure.empty, "empty")
-    return (
-        f'<section class="panel" id="{name}">{element("h3", figure.title)}{place}'
-        f"{element('p', figure.caption)}</section>"
-    )
 
 
 def _tasks_section(run: Run) -> str:
@@ -176,9 +128,8 @@ def _tasks_section(run: Run) -> str:
 
 
 def _settings_section(run: Run) -> str:
-    words = "".join(f"<dt>{html.escape(word)}</dt><dd>{html.escape(told)}</dd>" for word, told in _WORDS)
     return (
-        f'<section class="panel wide" id="words"><h2>Words on this page</h2><dl>{words}</dl></section>'
+        f"{words_section(_WORDS)}"
         '<section class="panel wide" id="provenance"><h2>Where these numbers come from</h2>'
         f"{provenance_html(run)}<p>A run with the same settings and seed gives the same digest.</p></section>"
         '<section class="panel wide" id="settings"><h2>All settings</h2>'

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from fleetlora.errors import MissingDependencyError
-from fleetlora.report.figure import MOST_BROKEN, Axis, Figure, Series
-from fleetlora.report.palette import GRID, INK, MARKERS
+from fleetlora.report.figure import Axis, Figure
+from fleetlora.report.labels import Sheet, place_labels, window
+from fleetlora.report.palette import GREY, GRID, INK
+from fleetlora.report.plotly_traces import traces
 
-__all__ = ["draw_plotly", "plotly_script"]
+__all__ = ["draw_plotly", "figure_height", "plotly_script"]
 
 
 def plotly_script() -> str:
@@ -40,7 +42,7 @@ def draw_plotly(figure: Figure) -> dict[str, Any]:
     except ImportError as error:
         raise _missing() from error
     drawn = go.Figure(
-        data=[_trace(go, figure, series) for series in figure.series if len(series.x)],
+        data=[trace for series in figure.series if len(series.x) for trace in traces(go, figure, series)],
         layout=go.Layout(
             template="none",
             paper_bgcolor="rgba(0,0,0,0)",
@@ -48,10 +50,11 @@ def draw_plotly(figure: Figure) -> dict[str, Any]:
             font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13},
             font_color=INK.light,
             margin={"l": 8, "r": 12, "t": 8, "b": 8},
-            height=360,
+            height=figure_height(figure),
+            annotations=_annotations(figure),
             barmode="stack",
             bargap=_bar_gap(figure),
-            hovermode="x unified" if figure.x.categories is None else "closest",
+            hovermode=_hover_mode(figure),
             legend={
                 "orientation": "h",
                 "x": 0,
@@ -61,8 +64,8 @@ def draw_plotly(figure: Figure) -> dict[str, Any]:
                 "traceorder": "normal",
             },
             showlegend=len(figure.series) > 1,
-            xaxis=_axis(figure.x, _ends(s.x for s in figure.series), horizontal=True),
-            yaxis=_axis(figure.y, _ends(s.y for s in figure.series), horizontal=False),
+            xaxis=_horizontal(figure),
+            yaxis=_vertical(figure),
         ),
     )
     content: dict[str, Any] = json.loads(drawn.to_json())
@@ -73,46 +76,45 @@ def _missing() -> MissingDependencyError:
     return MissingDependencyError("plotly is needed to write reports", mend="pip install 'fleetlora[report]'")
 
 
-def _trace(go: Any, figure: Figure, series: Series) -> Any:
-    name, unit = html.escape(series.name), figure.y.unit
-    suffix = f" {unit}" if unit else ""
-    value = "%{y:,.4~g}" if unit != "%" else "%{y:.1f}"
-    common = {
-        "name": name,
-        "x": _positions(figure.x, series.x),
-        "y": series.y,
-        "showlegend": series.in_legend,
-    }
-    if series.mark == "bar":
-        said = f"{name}: {value}{suffix}<extra></extra>" if figure.x.categories else f"{value}{suffix}"
-        return go.Bar(
-            **common, marker={"color": series.colour.light, "line": {"width": 0}}, hovertemplate=said
-        )
-    return go.Scatter(
-        **common,
-        mode="lines+markers" if series.shows_points else "lines",
-        line={
-            "color": series.colour.light,
-            "width": 1.6 if series.dashed else 2.4,
-            "dash": "dash" if series.dashed else "solid",
-            "shape": "hv" if series.mark == "steps" else "linear",
-        },
-        marker={"symbol": MARKERS[(series.marker or 0) % len(MARKERS)][0], "size": 6},
-        connectgaps=False,
-        hovertemplate=None if series.dashed else f"{value}{suffix}",
-        hoverinfo="skip" if series.dashed else None,
-    )
+def figure_height(figure: Figure) -> int:
+    """Return how high a figure is on the page, in pixels."""
+    if figure.y.categories is not None:
+        return 110 + 26 * len(figure.y.categories)
+    return 470 if figure.labels else 360
 
 
-def _positions(axis: Axis, x: np.ndarray) -> Any:
-    if axis.categories is None:
-        return x
-    breaks = "<br>" if len(axis.categories) <= MOST_BROKEN else " "
-    return [html.escape(axis.categories[int(position)]).replace(" ", breaks, 1) for position in x]
+def _hover_mode(figure: Figure) -> str:
+    alone = figure.lies or figure.labels or figure.x.categories is not None
+    return "closest" if alone else "x unified"
+
+
+def _annotations(figure: Figure) -> list[dict[str, Any]]:
+    """Return every label where there is room, with a thin line to its point where it had to go far."""
+    return [
+        {
+            "x": placed.label.x,
+            "y": placed.label.y,
+            "ax": round(placed.right, 1),
+            "ay": round(-placed.up, 1),
+            "text": f"<b>{html.escape(placed.label.text)}</b>"
+            if placed.label.strong
+            else html.escape(placed.label.text),
+            "font": {"color": placed.label.colour.light, "size": 12},
+            "showarrow": True,
+            "arrowhead": 0,
+            "arrowwidth": 0.8,
+            "arrowcolor": GREY.light if placed.far else "rgba(0,0,0,0)",
+            "standoff": 4,
+            "xanchor": "center",
+            "yanchor": "middle",
+            "borderpad": 0,
+        }
+        for placed in place_labels(figure, Sheet(width=1020, height=380, letter=6.6, line=15.0))
+    ]
 
 
 def _bar_gap(figure: Figure) -> float:
-    if figure.x.categories is not None:
+    if figure.x.categories is not None or figure.lies:
         return 0.35
     return 0.12 if max((len(s.x) for s in figure.series), default=0) <= 60 else 0.0
 
@@ -122,6 +124,35 @@ def _ends(columns: Iterable[np.ndarray]) -> tuple[float, float]:
     values = np.concatenate([np.empty(0), *columns])
     values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+
+
+def _horizontal(figure: Figure) -> dict[str, Any]:
+    axis = _axis(figure.x, _ends(s.x for s in figure.series), horizontal=True)
+    if figure.lies:
+        axis |= {"showgrid": True, "fixedrange": True}
+    alone = any(series.mark == "point" for series in figure.series)
+    return axis | {"range": window(figure)[0]} if figure.labels or alone else axis
+
+
+def _vertical(figure: Figure) -> dict[str, Any]:
+    if figure.y.categories is not None:
+        n = len(figure.y.categories)
+        return {
+            "tickmode": "array",
+            "tickvals": list(range(n)),
+            "ticktext": [html.escape(name) for name in figure.y.categories],
+            "range": [n - 0.5, -0.5],
+            "automargin": True,
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "ticks": "outside",
+            "ticklen": 6,
+            "tickcolor": "rgba(0,0,0,0)",
+            "title": {"text": html.escape(figure.y.label), "standoff": 8, "font": {"size": 13}},
+        }
+    axis = _axis(figure.y, _ends(s.y for s in figure.series), horizontal=False)
+    return axis | {"range": window(figure)[1]} if figure.labels else axis
 
 
 def _axis(axis: Axis, ends: tuple[float, float], horizontal: bool) -> dict[str, Any]:

@@ -64,15 +64,18 @@ def as_latex(document: Mapping[str, Any]) -> str:
     intervals = f" over {n} seeds, 95\\,\\% bootstrap intervals in brackets" if n > 1 else ", one seed"
     head = " & ".join(["method", *(_escaped(column.title) for column in columns)])
     rows = [_latex_row(document, columns, method) for method in methods]
-    hindsight = document["best_homolora"]
-    marked = f" $\\dagger$: the best single rank, known in hindsight only ({_escaped(hindsight)})."
+    marked = ""
+    if document["best_homolora"]:
+        marked = (
+            f" $\\dagger$: the best single rank ({_escaped(document['best_homolora'])}), known in hindsight."
+        )
     return "\n".join(
         [
             "% \\usepackage{booktabs, graphicx}",
             "\\begin{table*}",
             "  \\centering",
             f"  \\caption{{{_escaped(document['name'])}: means{intervals}; the best in bold. Reference:"
-            f" {reference}.{marked if hindsight else ''}}}",
+            f" {reference}.{marked}}}",
             "  \\resizebox{\\linewidth}{!}{%",
             f"  \\begin{{tabular}}{{l{'r' * len(columns)}}}",
             "    \\toprule",

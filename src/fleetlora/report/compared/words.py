@@ -1,37 +1,106 @@
-"""What came out of a comparison, in sentences."""
+"""What was compared and what came out, in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["sentences"]
+from fleetlora.report.words import count, joules, percent
 
-#: What a difference is about, and the words for more and for less of it.
+__all__ = ["came_out", "difference_said", "sentences", "what_was_compared"]
+
+#: What a difference is about: its name, its unit, and the words for more and for less of it.
 _SAID = {
     "accuracy": ("accuracy", "points", "higher", "lower"),
-    "latency_s": ("latency of a round", "%", "longer", "shorter"),
+    "latency_s": ("round latency", "%", "longer", "shorter"),
     "energy_j": ("energy", "%", "higher", "lower"),
 }
 
+Document = Mapping[str, Any]
 
-def sentences(document: Mapping[str, Any]) -> list[str]:
+
+def what_was_compared(document: Document) -> str:
+    """Return the lead of the page: the fleet, the tasks, the joules, and what is equal."""
+    methods, seeds = len(document["methods"]), len(document["seeds"])
+    tasks = document["tasks"]
+    budget_j = document["terms"].get("budget.total_j")
+    fleet = f"{count(document['vehicles'])} vehicles and {count(document['rsus'])} roadside units"
+    spend = "no limit to the joules" if budget_j is None else f"at most {joules(float(budget_j))} in all"
+    times = "once" if seeds == 1 else f"{count(seeds)} times, each time with another seed"
+    what = "one task" if len(tasks) == 1 else f"{count(len(tasks))} tasks ({', '.join(tasks)})"
+    who = "One method" if methods == 1 else f"{count(methods)} methods"
+    return (
+        f"{who} fine-tuned the same model for {what} over the same {fleet}, with {spend}. Every"
+        f" method was played {times}. Data, tracks, radio, devices and limits are the same for all; only how"
+        " vehicles choose the size of their update, how updates are merged, and what a leaving vehicle does"
+        " is each method's own."
+    )
+
+
+def came_out(document: Document) -> list[str]:
+    """Return what came out, one sentence each: who is best, and the reference against its best rivals."""
+    results, methods = document["results"], document["methods"]
+    rated = {m: results[m]["accuracy"]["value"] for m in methods if document["trains_adapters"][m]}
+    rated = {m: value for m, value in rated.items() if value is not None}
+    said = []
+    if len(rated) > 1:
+        best = max(rated, key=lambda m: rated[m])
+        said.append(f"The most accurate method is {best} with {percent(rated[best])}.")
+    said += sentences(document)
+    most_accurate = document["best_rival"].get("accuracy", {}).get("rival")
+    if most_accurate is not None:
+        both = document["differences"][most_accurate]
+        said.append(
+            f"Next to {most_accurate}, its most accurate rival, {document['reference']} has a round latency"
+            f" {difference_said('latency_s', both['latency_percent'])} and an energy"
+            f" {difference_said('energy_j', both['energy_percent'])}."
+        )
+    fronts = [
+        name
+        for cost, name in (("latency_s", "accuracy and latency"), ("energy_j", "accuracy and energy"))
+        if document["reference"] in document["fronts"][cost]
+    ]
+    if len(methods) > 1 and fronts:
+        said.append(f"No method beats {document['reference']} in both {', nor in both '.join(fronts)}.")
+    overdrawn = [m for m in methods if (results[m]["overdraw_j"]["value"] or 0) > 0]
+    if document["terms"].get("budget.total_j") is not None:
+        said.append(
+            f"The budget was broken by {', '.join(overdrawn)}."
+            if overdrawn
+            else "No method broke its budget."
+        )
+    return said or ["There is one method only, so there is nothing to compare."]
+
+
+def sentences(document: Document) -> list[str]:
     """Return one sentence for each measure: the reference against the best rival in it."""
-    reference, n = document["reference"], len(document["seeds"])
+    n = len(document["seeds"])
     return [
-        _sentence(reference, measure, block["rival"], block["difference"], n)
+        _sentence(document["reference"], measure, block["rival"], block["difference"], n)
         for measure, block in document["best_rival"].items()
     ]
 
 
+def difference_said(measure: str, difference: Mapping[str, Any]) -> str:
+    """Return a difference as ``3.2 points higher``."""
+    _, unit, more, less = _SAID[measure]
+    value = difference["value"]
+    if value is None:
+        return "not comparable"
+    return f"{abs(value):.1f} {unit} {more if value > 0 else less}"
+
+
 def _sentence(reference: str, measure: str, rival: str, difference: Mapping[str, Any], n: int) -> str:
-    name, unit, more, less = _SAID[measure]
-    head = f"{name[0].upper()}{name[1:]} against the best rival in it, {rival}:"
+    name = _SAID[measure][0]
     value, low, high = (difference[end] for end in ("value", "low", "high"))
     if value is None:
-        return f"{head} cannot be said, a run has no value."
-    told = f"{head} that of {reference} is {abs(value):.1f} {unit} {more if value > 0 else less}"
+        return f"The {name} of {reference} and of {rival} cannot be compared: a run has no value."
+    unit = _SAID[measure][1]
+    told = (
+        f"The {name} of {reference} is {difference_said(measure, difference)} than that of {rival}, the best"
+    )
+    told += " rival in it"
     if low is None:
-        return f"{told} (one seed, so no interval)." if n == 1 else f"{told}."
-    clear = "" if low > 0 or high < 0 else ", so not clearly different from none"
-    return f"{told} (95 % interval {low:+.1f} to {high:+.1f}{clear})."
+        return f"{told}; with one seed there is no telling how sure that is." if n == 1 else f"{told}."
+    clear = "" if low > 0 or high < 0 else ": it might as well be none"
+    return f"{told} (95 % interval {low:+.1f} to {high:+.1f} {unit}{clear})."
