@@ -1,0 +1,111 @@
+"""Write the tables of docs/results.md from the JSON files beside this file, between their markers.
+
+    python benchmarks/headline/tables.py            # rewrites the tables; --check only tells whether they are fresh
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, or NAME/verdict for its comparison
+with the best rivals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "results.md"
+
+_BLOCK = re.compile(r"(<!-- table ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_TITLES = {
+    "accuracy": "accuracy",
+    "latency_s": "round latency",
+    "energy_j": "joules",
+    "wasted_j": "wasted joules",
+}
+
+
+def _number(one: dict[str, Any], scale: float = 1.0, digits: int = 1) -> str:
+    """Return a mean with its interval."""
+    if one["value"] is None:
+        return "–"
+    text = f"{scale * one['value']:.{digits}f}"
+    if one["low"] is not None:
+        text += f" ({scale * one['low']:.{digits}f} to {scale * one['high']:.{digits}f})"
+    return text
+
+
+def results(document: dict[str, Any]) -> str:
+    """Return the table of a comparison, best accuracy first."""
+    rows = document["results"]
+    head = "| method | accuracy, % | round latency, s | to target, s | joules | rounds | arrived | delivered, % |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    for name in sorted(rows, key=lambda name: -(rows[name]["accuracy"]["value"] or 0.0)):
+        one = rows[name]
+        shown = f"**{name}**" if name == document["reference"] else name
+        cells = [
+            shown,
+            _number(one["accuracy"], 100),
+            _number(one["latency_s"], 1, 2),
+            _number(one["time_to_target_s"], 1, 0),
+            _number(one["energy_j"], 1, 0),
+            *(f"{one[key]['value']:.0f}" for key in ("rounds", "arrived")),
+            f"{100 * one['delivered_share']['value']:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
+    target = 100 * document["target"]["accuracy"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Mean over seeds {', '.join(map(str, document['seeds']))} with 95 % bootstrap intervals; "
+            f"target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J.",
+        ]
+    )
+
+
+def verdict(document: dict[str, Any]) -> str:
+    """Return the paired differences of the reference to the best rival of each measure."""
+    lines = ["| measure | best rival in it | accuracy, points | round latency, % |", "|---|---|---|---|"]
+    for measure, found in document["best_rival"].items():
+        against = document["differences"][found["rival"]]
+        cells = [_TITLES.get(measure, measure), found["rival"]]
+        cells += [_signed(against[key]) for key in ("accuracy_points", "latency_percent")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _signed(one: dict[str, Any]) -> str:
+    if one["value"] is None:
+        return "–"
+    return f"{one['value']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f})"
+
+
+def _table(name: str) -> str:
+    result, _, part = name.partition("/")
+    path = HERE / f"{result}.json"
+    if not path.exists():
+        return "*Not played yet.*"
+    document = json.loads(path.read_text("utf-8"))
+    return verdict(document) if part == "verdict" else results(document)
+
+
+def rewritten(text: str) -> str:
+    """Return the page with every table fresh."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{_table(block[2])}\n{block[3]}", text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="do not write; exit 1 if a table is stale")
+    check = parser.parse_args().check
+    before = PAGE.read_text("utf-8")
+    after = rewritten(before)
+    if check:
+        sys.exit(int(before != after))
+    PAGE.write_text(after, "utf-8")
