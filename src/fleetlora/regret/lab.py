@@ -6,8 +6,8 @@ processes: a play draws from streams of its own seed only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from fleetlora.rng import stream
 
 __all__ = ["LEAST_HORIZON", "SCHEMA", "run_lab"]
 
+T = TypeVar("T")
 Floats = NDArray[np.float64]
 
 #: Number of the layout of ``regret.json``.
@@ -61,11 +62,12 @@ def run_lab(
         InputError: An unknown name, or a number too small to conclude anything from.
     """
     _check(horizon, seeds, jobs)
-    problems = [find_instance(name) for name in _distinct(instances or INSTANCES)]
+    problems = _named(list(INSTANCES) if instances is None else instances, find_instance, "--instances")
+    contenders = None if policies is None else _named(policies, find_contender, "--policies")
     entries = [
         (problem, contender)
         for problem in problems
-        for contender in (_named(policies) if policies else default_contenders(problem.name))
+        for contender in (contenders or default_contenders(problem.name))
     ]
     plays = [
         Play(problem.name, contender, horizon, seed)
@@ -95,12 +97,11 @@ def _check(horizon: int, seeds: int, jobs: int) -> None:
             raise InputError(f"{value} is too small", where=where, mend=f"give at least {least}; {why}")
 
 
-def _distinct(names: Sequence[str] | Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
-def _named(policies: Sequence[str]) -> list[Contender]:
-    return [find_contender(name) for name in _distinct(policies)]
+def _named(names: Sequence[str], find: Callable[[str], T], where: str) -> list[T]:
+    """Return what the names stand for, each once."""
+    if not names:
+        raise InputError("nothing is named", where=where, mend="name one, or leave it out")
+    return [find(name) for name in dict.fromkeys(names)]
 
 
 def _describe(problem: Instance, horizon: int) -> dict[str, Any]:
