@@ -2,8 +2,8 @@
 
     python benchmarks/headline/tables.py            # rewrites the tables; --check only tells whether they are fresh
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, or NAME/verdict for its comparison
-with the best rivals.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, or NAME/verdict for its
+comparison with the best rivals.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ def _number(one: dict[str, Any], scale: float = 1.0, digits: int = 1) -> str:
 def results(document: dict[str, Any]) -> str:
     """Return the table of a comparison, best accuracy first."""
     rows = document["results"]
-    head = "| method | accuracy, % | round latency, s | to target, s | joules | rounds | arrived | delivered, % |"
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
     for name in sorted(rows, key=lambda name: -(rows[name]["accuracy"]["value"] or 0.0)):
         one = rows[name]
         shown = f"**{name}**" if name == document["reference"] else name

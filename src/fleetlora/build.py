@@ -87,6 +87,7 @@ def build_learner(experiment: Experiment, materials: Materials) -> Learner:
         ranks=np.asarray(experiment.lora.ranks, dtype=np.int64),
         trainer=trainer,
         seed=experiment.seed,
+        tail=experiment.evaluation.tail,
     )
 
 

@@ -19,6 +19,7 @@ from fleetlora.lora import (
     LocalResult,
     LocalTraining,
     LoraSpec,
+    TailMean,
     init_adapter,
     save_peft,
     step_flops,
@@ -60,6 +61,7 @@ class LoraLearner:
         ranks: (A,) the arms.
         trainer: The cohort engine.
         seed: Seed of initial adapters and batches.
+        tail: Part of the syncs whose models are averaged into the one that is handed out.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class LoraLearner:
         ranks: Ints,
         trainer: CohortTrainer,
         seed: int,
+        tail: float = 0.0,
     ) -> None:
         self.backbone, self.spec, self.training, self.rule = backbone, spec, training, rule
         self.tasks, self.shards, self.ranks, self.trainer, self.seed = tasks, shards, ranks, trainer, seed
@@ -81,6 +84,7 @@ class LoraLearner:
             _Models(rule.start(init_adapter(layout, int(self._trained(ranks)[-1]), self._seed(k))), {}, {})
             for k, layout in enumerate(self.layouts)
         ]
+        self._tails = [TailMean(tail) for _ in tasks]
         # A rule may prune a vehicle's rank; it never trains a higher one of that task again.
         self._highest = [np.full(len(mine.counts), ranks[-1], dtype=np.int64) for mine in shards]
         self._flops = [self._count_flops(k) for k in range(len(tasks))]
@@ -216,29 +220,34 @@ class LoraLearner:
             )
             models.rsu.clear()
             models.weight.clear()
+            self._tails[task].add(models.cloud)
+
+    def _handed_out(self, task: int) -> Adapter:
+        """Return the model that a user would get now."""
+        return self._tails[task].mean(self._models[task].cloud)
 
     def model_bytes(self, task: int) -> int:
         """Return the bytes of one RSU's model on the backhaul, the largest one's."""
         return self.rule.model_bytes(self._models[task].largest)
 
     def evaluate(self, task: int, samples: int | None) -> Score:
-        """Test the cloud's model on a fixed seeded draw of the test set, or on all of it."""
+        """Test the model that is handed out on a fixed seeded draw of the test set, or on all of it."""
         data = self.tasks[task]
         rows = None
         if samples is not None and samples < len(data.test.labels):
             rng = stream(self.seed, "test draw", data.name)
             rows = np.sort(rng.choice(len(data.test.labels), size=samples, replace=False))
-        metrics = self.trainer.evaluate(data.test, self._models[task].cloud, rows)
+        metrics = self.trainer.evaluate(data.test, self._handed_out(task), rows)
         return Score(metrics.accuracy, metrics.loss, metrics.count)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the tensors of the cloud's models as arrays, by task and tensor name."""
+        """Return the tensors of the models that are handed out as arrays, by task and tensor name."""
         return {
             f"{data.name}/{name}": tensor.numpy()
-            for data, models in zip(self.tasks, self._models, strict=True)
-            for name, tensor in models.cloud.tensors().items()
+            for task, data in enumerate(self.tasks)
+            for name, tensor in self._handed_out(task).tensors().items()
         }
 
     def save(self, task: int, directory: Path) -> None:
-        """Write the cloud's model of a task as PEFT files."""
-        save_peft(self._models[task].cloud, directory, self.backbone.path)
+        """Write the model of a task that is handed out as PEFT files."""
+        save_peft(self._handed_out(task), directory, self.backbone.path)

@@ -119,6 +119,15 @@ class EvaluationSettings(Settings):
     samples: int | None = quantity(
         1000, "1", "test samples of these tests, a fixed seeded draw; the last one uses all", ge=1
     )
+    tail: float = quantity(
+        0.0,
+        "1",
+        "the model that is tested and saved is the mean of the cloud's over this last part of the syncs;"
+        " 0: the last one",
+        "Rakhlin et al. 2012, arXiv 1109.5647",
+        ge=0,
+        le=1,
+    )
     head_only: bool = Field(
         True, description="also run the same rounds training the heads alone, for comparison"
     )

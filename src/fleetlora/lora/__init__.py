@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fleetlora.lora.rules import AGGREGATION_RULES
     from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
     from fleetlora.lora.spec import LocalTraining, LoraSpec
+    from fleetlora.lora.tail import TailMean
 
 __all__ = [
     "AGGREGATION_RULES",
@@ -39,6 +40,7 @@ __all__ = [
     "Metrics",
     "PrefixCache",
     "Product",
+    "TailMean",
     "Traffic",
     "adapter_bytes",
     "init_adapter",
@@ -59,6 +61,7 @@ _HOME = {
     "LocalTerms": "aggregation",
     "LocalTraining": "spec",
     "LoraSpec": "spec",
+    "TailMean": "tail",
     "Metrics": "metrics",
     "PrefixCache": "prefix",
     "Product": "product",

@@ -48,6 +48,9 @@ class UcbDual(Policy):
 
           index(a) = min(1, mean_g(a) + bonus(a)) − beta · tau(a) / Delta − lambda · c(a)
 
+      Gains shrink as training goes on, and with them the latency that a gain is worth. With ``gain_time_s`` =
+      T_g the second term is g_mean · tau(a) / T_g, where g_mean is the fleet's mean gain so far.
+
     * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
     * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)),
       which trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic
@@ -72,6 +75,9 @@ class UcbDual(Policy):
             "1",
             "foresight: beta, by which latency counts against a rank; the reward's if not given",
             ge=0,
+        )
+        gain_time_s: float | None = quantity(
+            None, "s", "foresight: latency that costs one mean gain; latency_weight counts if not given", gt=0
         )
         discount: float = quantity(1.0, "1", "weight an observation keeps from round to round", gt=0, le=1)
         tightened: float = quantity(0.0, "1", "epsilon_0: how far below the allotment it aims", ge=0)
@@ -117,9 +123,7 @@ class UcbDual(Policy):
         bonus = np.where(tried, bonus, 1.0)
         value = np.minimum(1.0, known.reward + bonus)
         if self.options.foresight:
-            weight = self.options.latency_weight
-            beta = self.context.latency_weight if weight is None else weight
-            value = value - beta * offers.predicted_s / self.context.deadline_s
+            value = value - self._latency_price * offers.predicted_s
             cost = self._cost(offers.predicted_j)
         else:
             cost = np.maximum(0.0, known.cost - bonus)
@@ -159,6 +163,17 @@ class UcbDual(Policy):
         self.table.load_state_dict(state["table"])
         self._row = np.array(state["row"], dtype=np.int64)
         self._price, self._rounds = float(state["price"]), int(state["rounds"])
+
+    @property
+    def _latency_price(self) -> float:
+        """What a second of latency costs, in gains."""
+        if self.options.gain_time_s is not None:
+            pulls = self.table.count.sum()
+            mean_gain = self.table.reward_sum.sum() / pulls if pulls > 0 else 1.0
+            return float(mean_gain / self.options.gain_time_s)
+        weight = self.options.latency_weight
+        beta = self.context.latency_weight if weight is None else weight
+        return beta / self.context.deadline_s
 
     def _estimates(self, row: Ints) -> Estimates:
         if not self.options.pooled:
