@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "latency_weight": 1.0},
+    "policy": {"name": "ucb-dual", "gain_time_s": 3.0},
     "aggregation": {"rule": "product"},
     "departure": {"rule": "least-cost"},
     "budget": {"rule": "feedback"},

@@ -14,4 +14,4 @@ __all__ = ["GRID", "Setting"]
 Setting = tuple[str, ...]
 
 #: The settings that tuning tries for every method.
-GRID: tuple[Setting, ...] = tuple((f"training.rate_factor={factor}",) for factor in (0.5, 1.0, 2.0))
+GRID: tuple[Setting, ...] = tuple((f"training.rate_factor={factor}",) for factor in (1.0, 2.0, 4.0))
