@@ -1,6 +1,6 @@
 """Write the tables of docs/results.md from the JSON files beside this file, between their markers.
 
-    python benchmarks/headline/tables.py            # rewrites the tables; --check only tells whether they are fresh
+    python benchmarks/headline/tables.py            # rewrites the tables; --check only tells if they are fresh
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, or NAME/verdict for its
 comparison with the best rivals.
@@ -19,6 +19,10 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "results.md"
 
 _BLOCK = re.compile(r"(<!-- table ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_HEAD = (
+    *("method", "accuracy, %", "round latency, s", "to target, s"),
+    *("joules", "rounds", "arrived", "delivered, %"),
+)
 _TITLES = {
     "accuracy": "accuracy",
     "latency_s": "round latency",

@@ -1,9 +1,9 @@
 """The model that is handed out: the cloud's last one, or the mean of its models over the last part of a run.
 
-Few vehicles take part in a round, so the cloud's model jitters from sync to sync; the mean of the last ones does
-not (Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging"; Rakhlin et al. 2012,
-arXiv 1109.5647, for the mean of a last part). It is a mean of products and heads, so it suits every aggregation
-rule. Training goes on from the last model, not from the mean.
+Few vehicles take part in a round, so the cloud's model jitters from sync to sync; the mean of the last ones
+does not (Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging"; Rakhlin et al.
+2012, arXiv 1109.5647, for the mean of a last part). It is a mean of products and heads, so it suits every
+aggregation rule. Training goes on from the last model, not from the mean.
 """
 
 from __future__ import annotations
