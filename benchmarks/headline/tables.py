@@ -1,6 +1,6 @@
 """Write the tables of docs/results.md from the JSON files beside this file, between their markers.
 
-    python benchmarks/headline/tables.py            # rewrites the tables; --check only tells if they are fresh
+    python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, or NAME/verdict for its
 comparison with the best rivals.
