@@ -89,7 +89,7 @@ def test_a_documented_command_works(line: str, tmp_path: Path, real_inputs: None
     _taxis(tmp_path / "taxis.csv.gz")
     command, _, into = line.partition(" > ")
     words = shlex.split(command)
-    if words[1] == "run":
+    if words[1] in ("run", "compare"):
         words += SHORTER
     done = _run(words, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -104,6 +104,17 @@ def test_a_python_block_works(number: int, tmp_path: Path, real_inputs: None) ->
     file.write_text(python_blocks()[number])
     done = _run([sys.executable, str(file)], tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_tuning_of_the_compare_page_works(tmp_path: Path, real_inputs: None) -> None:
+    text = (ROOT / "docs" / "compare.md").read_text("utf-8")
+    commands = re.findall(r"^    (fleetlora compare [^\n]*tun[^\n]*)$", text, flags=re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        done = _run([*shlex.split(command), *SHORTER], tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "compare-warsaw-small" / "report.html").exists()
 
 
 def test_make_explains_itself() -> None:

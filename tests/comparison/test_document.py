@@ -1,0 +1,105 @@
+"""What a comparison writes down: best rivals, differences, equal terms, and tables no name can break."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from fleetlora.comparison.document import build_document
+from fleetlora.comparison.files import Comparison
+from fleetlora.errors import ConfigError, InputError
+from fleetlora.report.compared.figures import comparison_figures
+from fleetlora.report.compared.page import comparison_page
+from fleetlora.report.compared.tables import as_csv, as_latex
+from tests.comparison.synthetic import document, played
+
+HOSTILE = "=cmd|'/c calc'!A0"
+
+
+def test_the_best_rival_in_each_measure_is_named_with_the_paired_difference() -> None:
+    made = document(["ucb-dual", "homolora-4", "homolora-8", "random"])
+    best = made["best_rival"]
+    assert best["accuracy"]["rival"] == "homolora-8"
+    assert best["latency_s"]["rival"] == "homolora-4"
+    ours, theirs = (made["results"][m]["accuracy"]["value"] for m in ("ucb-dual", "homolora-8"))
+    assert best["accuracy"]["difference"]["value"] == pytest.approx(100 * (ours - theirs))
+
+
+def test_heads_alone_are_no_rival() -> None:
+    made = document(["ucb-dual", "homolora-4", "head-only"])
+    assert made["best_rival"]["latency_s"]["rival"] == "homolora-4"
+
+
+def test_the_best_fixed_rank_is_that_of_hindsight() -> None:
+    assert document(["ucb-dual", "homolora-2", "homolora-8", "homolora-16"])["best_homolora"] == "homolora-8"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"budget": {"total_j": 4000.0}}, "budget.total_j"),
+        ({"lora": {"ranks": [2, 4]}}, "lora.ranks"),
+        ({"traces": {"start_s": 0.0}}, "traces.start_s"),
+        ({"round": {"count": 41}}, "round.count"),
+    ],
+)
+def test_runs_of_other_data_joules_or_worlds_are_refused_with_the_difference(
+    changes: dict[str, object], key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_document([played("ucb-dual", 0), played("random", 0, **changes)], Path("/runs"))
+    assert key in str(caught.value)
+
+
+def test_a_method_may_differ_in_its_own_parts() -> None:
+    other = played("random", 0, budget={"rule": "feedback"}, training={"rate_factor": 2.0})
+    assert build_document([played("ucb-dual", 0), other], Path("/runs"))["methods"] == ["ucb-dual", "random"]
+
+
+def test_methods_need_the_same_seeds() -> None:
+    with pytest.raises(InputError, match="random has no run of seed 1"):
+        build_document([played("ucb-dual", 0), played("ucb-dual", 1), played("random", 0)], Path("/runs"))
+
+
+def test_nothing_to_compare_is_said() -> None:
+    with pytest.raises(InputError, match="no run to compare"):
+        build_document([], Path("/runs"))
+
+
+def test_one_seed_is_compared_without_intervals() -> None:
+    made = document(["ucb-dual", "random"], seeds=[3])
+    assert made["results"]["random"]["accuracy"]["low"] is None
+    assert "&" in as_latex(made)
+
+
+def test_no_cell_of_the_csv_is_a_formula() -> None:
+    made = document(["ucb-dual", HOSTILE], seeds=[0])
+    rows = list(csv.reader(io.StringIO(as_csv(Comparison(Path("/runs"), made)))))
+    assert not any(cell[:1] in "=+-@" and not _is_number(cell) for row in rows for cell in row if cell)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def test_names_cannot_break_out_of_latex_or_html() -> None:
+    name = r"a_b\input{x}&<script>alert(1)</script>"
+    made = document(["ucb-dual", name], seeds=[0, 1])
+    assert r"\input{x}" not in as_latex(made)
+    assert r"a\_b" in as_latex(made)
+    assert "<script>alert" not in comparison_page(made, comparison_figures(made))
+
+
+def test_every_method_of_a_large_comparison_is_on_the_page_and_in_the_table() -> None:
+    made = document()
+    page, table = comparison_page(made, comparison_figures(made)), as_latex(made)
+    for method in made["methods"]:
+        assert method in page
+        assert method.replace("_", r"\_") in table

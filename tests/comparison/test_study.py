@@ -1,0 +1,166 @@
+"""Comparisons from end to end on the tiny experiment: played once, resumed, refused, tuned."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison, tune
+from fleetlora.comparison.plan import expand, plan_jobs
+from fleetlora.config import load_experiment, to_toml
+from fleetlora.errors import ConfigError, InputError
+
+METHODS = ("ucb-dual", "fixed", "random")
+
+
+@pytest.fixture(scope="module")
+def values(tiny: dict[str, Any]) -> dict[str, Any]:
+    """Return the tiny experiment with a budget and two rounds."""
+    made = copy.deepcopy(tiny)
+    return {**made, "round": {"count": 2, "period_s": 30.0}, "budget": {"total_j": 2000.0}}
+
+
+@pytest.fixture(scope="module")
+def done(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return compare(values, METHODS, (0, 1), tmp_path_factory.mktemp("comparison"))
+
+
+def digests(comparison: Comparison) -> list[str]:
+    return [run["digest"] for run in comparison.document["runs"]]
+
+
+def test_a_comparison_leaves_its_files(done: Comparison) -> None:
+    for name in ("comparison.json", "comparison.csv", "comparison.tex", "report.html"):
+        assert (done.path / name).stat().st_size > 300
+    assert list((done.path / "figures").glob("*.svg"))
+    assert open_comparison(done.path).methods == METHODS
+    assert all(run["measures"]["overdraw_j"] == 0 for run in done.document["runs"])
+
+
+def test_what_is_there_is_not_played_again(done: Comparison, values: dict[str, Any]) -> None:
+    files = sorted(done.path.glob("runs/*/*/result.json"))
+    assert len(files) == 6
+    before = [file.stat().st_mtime_ns for file in files]
+    again = compare(values, METHODS, (0, 1), done.path, report=False)
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert digests(again) == digests(done)
+
+
+def test_a_run_that_was_interrupted_is_done_again(done: Comparison, values: dict[str, Any]) -> None:
+    lost = done.path / "runs" / "fixed" / "seed-1" / "result.json"
+    digest = json.loads(lost.read_text())["digest"]
+    lost.unlink()
+    again = compare(values, METHODS, (0, 1), done.path, report=False)
+    assert json.loads(lost.read_text())["digest"] == digest
+    assert digests(again) == digests(done)
+
+
+def test_another_budget_is_refused_with_key_and_values(done: Comparison, values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compare(values, METHODS, (0, 1), done.path, overrides=["budget.total_j=1500"])
+    said = str(caught.value)
+    assert "budget.total_j" in said
+    assert "2000" in said
+    assert "1500" in said
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_come_out_as_one_after_the_other(
+    done: Comparison, values: dict[str, Any], tmp_path: Path
+) -> None:
+    beside = compare(values, METHODS[:2], (0, 1), tmp_path, jobs=2, report=False)
+    one_by_one = {(r["method"], r["seed"]): r["digest"] for r in done.document["runs"]}
+    for run in beside.document["runs"]:
+        assert run["digest"] == one_by_one[run["method"], run["seed"]]
+
+
+def test_existing_runs_can_be_compared(done: Comparison, tmp_path: Path) -> None:
+    runs = [done.path / "runs" / method / f"seed-{s}" for method in ("random", "fixed") for s in (0, 1)]
+    got = compare_runs(runs, tmp_path, report=False)
+    assert got.reference == "random"
+    assert got.document["results"]["fixed"] == done.document["results"]["fixed"]
+
+
+def test_homolora_stands_for_every_rank() -> None:
+    assert expand(["ucb-dual", "homolora"], (1, 4)) == ["ucb-dual", "homolora-1", "homolora-4"]
+    with pytest.raises(ConfigError, match="not one of the arms"):
+        expand(["homolora-3"], (1, 4))
+
+
+def test_unknown_methods_are_refused_with_the_nearest_name(values: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'ucb-dual'"):
+        plan_jobs(values, ["ucb-duel"], [0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "overrides", "where"),
+    [
+        ([], [0], [], "--methods"),
+        (["random"], [], [], "--seeds"),
+        (["random", "random"], [0], [], "--methods"),
+        (["random"], [0, 0], [], "--seeds"),
+        (["random"], [0], ["seed=3"], "--set"),
+    ],
+)
+def test_senseless_comparisons_are_refused(
+    values: dict[str, Any],
+    tmp_path: Path,
+    methods: list[str],
+    seeds: list[int],
+    overrides: list[str],
+    where: str,
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compare(values, methods, seeds, tmp_path, overrides=overrides)
+    assert caught.value.where == where
+
+
+@pytest.mark.slow
+def test_tuning_chooses_among_the_same_settings_for_every_method(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    chosen = tune(values, ["fixed", "random"], [5], tmp_path / "tuning")
+    scores = {m: one["scores"] for m, one in chosen.document["methods"].items()}
+    assert len(scores["fixed"]) == len(scores["random"]) == 3
+    for method, tried in scores.items():
+        best = max(one["accuracy"] for one in tried)
+        mine = next(one for one in tried if tuple(one["overrides"]) == chosen.chosen[method])
+        assert mine["accuracy"] == best
+    with pytest.raises(ConfigError, match="same tracks"):
+        compare(values, ["fixed", "random"], [5], tmp_path / "out", tuned=chosen.path)
+    with pytest.raises(ConfigError, match="has not been tuned"):
+        compare(values, ["fixed", "greedy"], [6], tmp_path / "out", tuned=chosen.path)
+    applied = compare(values, ["fixed", "random"], [6], tmp_path / "out", tuned=chosen.path, report=False)
+    stored = load_experiment(tmp_path / "out" / "runs" / "fixed" / "seed-6" / "config.toml")
+    assert f"training.rate_factor={stored.training.rate_factor}" in chosen.chosen["fixed"]
+    assert applied.document["tuned"]["seeds"] == [5]
+
+
+@pytest.mark.slow
+def test_the_command_compares_and_ends_in_its_report(values: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(tomli_w.dumps(values) if isinstance(values, dict) else to_toml(values), "utf-8")
+    command = [sys.executable, "-m", "fleetlora", "compare", str(file), "--seeds", "0", "--jobs", "1"]
+    good = subprocess.run(
+        [*command, "--methods", "ucb-dual,homolora-1", "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert good.returncode == 0, good.stderr
+    assert "report.html" in good.stdout
+    bad = subprocess.run([*command, "--methods", "nothing"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert "unknown method" in bad.stderr
+
+
+def test_a_directory_without_a_comparison_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a comparison's directory"):
+        open_comparison(tmp_path)
