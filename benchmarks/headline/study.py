@@ -4,6 +4,7 @@
     study.py tune                         # step sizes, on another slice of Warsaw
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
+    study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
 
@@ -42,6 +43,11 @@ RIVALS = (
 ABLATIONS = tuple(
     f"ucb-dual-no-{part}" for part in ("dual", "pool", "foresight", "skip", "loop", "departure")
 )
+DEPARTURES = (
+    *("fixed", "fixed-departure", "fixed-oracle-departure"),
+    *("ucb-dual-no-departure", OURS, "ucb-dual-oracle-departure"),
+)
+STAGES = ("budgets", "tune", "main", "ablation", "departures", "tight", "sensitivity")
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 
 
@@ -77,7 +83,7 @@ class Untrained:
     def __init__(self, real: Learner) -> None:
         self.costs, self.samples, self.model_bytes = real.costs, real.samples, real.model_bytes
 
-    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
+    def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         """Learn nothing."""
         return Learned.unknown(len(jobs))
 
@@ -146,8 +152,12 @@ class Study:
         self._compare(f"main-{city}", city, (OURS, *RIVALS), 0.6)
 
     def ablation(self, city: str) -> None:
-        """Compare UCB-DUAL with itself less each part."""
-        self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, tuned=False)
+        """Compare UCB-DUAL with itself less each part, all with the step size that was tuned for it."""
+        self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, self._tuned_of(OURS), tuned=False)
+
+    def departures(self, city: str) -> None:
+        """Compare departure rules, each told nothing, something, or (an upper bound) all."""
+        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, self._tuned_of(OURS), tuned=False)
 
     def tight(self, city: str) -> None:
         """Compare ours with the two best rivals at 30 % and 100 %."""
@@ -166,6 +176,11 @@ class Study:
         document = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
         means = {name: values["accuracy"]["value"] for name, values in document["results"].items()}
         return sorted((name for name in means if name != OURS), key=lambda name: -means[name])[:2]
+
+    def _tuned_of(self, method: str) -> tuple[str, ...]:
+        """Return the overrides that tuning chose for a method."""
+        document = json.loads((HERE / "tuned.json").read_text("utf-8"))
+        return tuple(document["methods"][method]["overrides"])
 
     def _compare(
         self,
@@ -190,7 +205,14 @@ class Study:
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
         document = {**document, "host": {**versions(), **document.get("host", {})}}
-        write_text(HERE / f"{name}.json", json.dumps(_rounded(document), indent=1) + "\n")
+        text = json.dumps(_rounded(document), indent=1) + "\n"
+        for path, stands_for in (
+            (self.data, "data"),
+            (self.out, "runs/headline"),
+            (HERE, "benchmarks/headline"),
+        ):
+            text = text.replace(str(path.resolve()), stands_for)
+        write_text(HERE / f"{name}.json", text)
 
 
 def _rounded(value: Any) -> Any:
@@ -208,7 +230,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=("budgets", "tune", "main", "ablation", "tight", "sensitivity"))
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--city", choices=CITIES, action="append", help="default: all three")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))

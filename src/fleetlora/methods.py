@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "gain_time_s": 3.0},
+    "policy": {"name": "ucb-dual", "gain_time_s": 1.0},
     "aggregation": {"rule": "product"},
     "departure": {"rule": "least-cost"},
     "budget": {"rule": "feedback"},
@@ -93,6 +93,12 @@ _without("foresight", {"policy": {"foresight": False}})
 _without("skip", {"policy": {"skip": False}})
 _without("loop", {"budget": {"rule": "equal"}})
 _without("departure", {"departure": {"rule": "drop"}})
+
+# Departure rules by themselves: for long rounds (one large rank for all) and for ours; the oracle is told the
+# future, an upper bound and no method.
+for _name, _values in (("fixed", METHODS.get("fixed")), ("ucb-dual", _UCB_DUAL)):
+    METHODS.register(f"{_name}-oracle-departure")({**_values, "departure": {"rule": "oracle"}})
+METHODS.register("fixed-departure")({**METHODS.get("fixed"), "departure": {"rule": "least-cost"}})
 
 # Rivals from the literature. Ranks by device class where the rule takes different ones, else one for all.
 for _rule in ("fedra", "flexlora", "flora", "hetlora"):

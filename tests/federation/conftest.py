@@ -31,6 +31,7 @@ class CountingLearner:
         self.ranks = np.array(ranks)
         self.n_vehicles, self.n_tasks = n_vehicles, n_tasks
         self.trained: list[tuple[int, int, Jobs]] = []
+        self.progress: list[float] = []
         self.syncs = [0] * n_tasks
 
     def costs(self, task: int) -> UpdateCosts:
@@ -40,10 +41,11 @@ class CountingLearner:
         held = np.arange(self.n_vehicles) % 5 + 1
         return np.where(np.arange(self.n_vehicles) % 3 == task, 0, held)
 
-    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
+    def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         self.trained.append((task, round, jobs))
+        self.progress.append(progress)
         n = len(jobs)
-        return Learned(np.full(n, 2.0), np.full(n, 1.0), np.full(n, 0.5))
+        return Learned(np.full(n, 2.0), np.full(n, 1.0), np.full(n, 0.4), np.full(n, 0.5))
 
     def sync(self, task: int) -> None:
         self.syncs[task] += 1

@@ -11,33 +11,68 @@ from fleetlora.federation.settings import BudgetSettings
 
 
 def report(gain: list[float], joules: list[float]) -> TaskReport:
+    """What was heard of tasks that gained ``gain`` for ``joules``."""
     made = TaskReport(len(gain))
     for k, (g, j) in enumerate(zip(gain, joules, strict=True)):
-        made.add(k, g, j)
+        made.add(k, j, g, np.array([0.5]))
     return made
 
 
-def test_feedback_moves_towards_gain_per_joule_by_hand() -> None:
-    # 4 and 1 of gain for 10 J each: efficiencies 0.4 and 0.1, shares 0.8 and 0.2; half way from 0.5 and 0.5
-    got = Feedback(smoothing=0.5, floor=0.0).shares(report([4, 1], [10, 10]), np.array([0.5, 0.5]))
-    np.testing.assert_allclose(got, [0.65, 0.35])
+def on_curves(slopes: list[float], joules: float) -> TaskReport:
+    """What was heard of tasks whose accuracies lie on b ln(1 + joules), before and after ``joules``."""
+    made = TaskReport(len(slopes))
+    for k, b in enumerate(slopes):
+        for spent in (joules, 0.0):
+            made.add(k, spent, 0.0, np.full(2, b * np.log1p(made.spent_j[k])))
+    return made
+
+
+def test_slopes_of_exact_curves_are_found() -> None:
+    np.testing.assert_allclose(on_curves([2.0, 0.5], 30.0).slopes(lean=1e-9), [2.0, 0.5])
+
+
+def test_slopes_lean_on_the_common_one_while_little_was_heard() -> None:
+    # 4 reports each at ln 1 and ln 31: sum of squares about the mean is ln(31)², half and half
+    heard, var = on_curves([2.0, 0.5], 30.0), np.log(31.0) ** 2
+    expected = (var * np.array([2.0, 0.5]) + 3.0 * 1.25) / (var + 3.0)
+    np.testing.assert_allclose(heard.slopes(lean=3.0), expected)
+    np.testing.assert_allclose(heard.slopes(lean=1e12), [1.25, 1.25])
+
+
+def test_a_report_without_held_out_samples_adds_joules_alone() -> None:
+    heard = on_curves([2.0, 0.5], 30.0)
+    before = heard.slopes(1.0)
+    heard.add(0, 10.0, 0.0, np.array([np.nan]))
+    np.testing.assert_array_equal(heard.slopes(1.0), before)
+    np.testing.assert_allclose(heard.spent_j, [40.0, 30.0])
+
+
+def test_feedback_leads_to_joules_in_proportion_to_the_slopes_by_hand() -> None:
+    # slopes 3 : 1 of 200 J are 150 and 50; 30 J each are spent, so 120 and 20 of the 140 that are left
+    got = Feedback(lean=1e-9, floor=0.0).shares(on_curves([3.0, 1.0], 30.0), np.array([0.5, 0.5]), 140.0)
+    np.testing.assert_allclose(got, [120 / 140, 20 / 140])
+
+
+def test_feedback_gives_nothing_more_to_a_task_that_has_had_too_much() -> None:
+    got = Feedback(lean=1e-9, floor=0.0).shares(on_curves([9.0, 1.0], 30.0), np.array([0.5, 0.5]), 60.0)
+    np.testing.assert_allclose(got, [1.0, 0.0])
 
 
 def test_feedback_never_starves_a_task() -> None:
-    shares = np.full(4, 0.25)
-    for _ in range(50):
-        shares = Feedback(smoothing=1.0, floor=0.4).shares(report([1, 0, 0, 0], [1, 1, 1, 1]), shares)
-    np.testing.assert_allclose(shares, [0.7, 0.1, 0.1, 0.1])
+    # a slope of nothing still leads to f/K = 1/5 of 400 J: 80, of which 30 are spent
+    got = Feedback(lean=1e-9, floor=0.4).shares(on_curves([1.0, 0.0], 30.0), np.array([0.5, 0.5]), 340.0)
+    np.testing.assert_allclose(got, [290 / 340, 50 / 340])
 
 
-def test_a_task_that_spent_nothing_counts_as_average() -> None:
-    got = Feedback(smoothing=1.0, floor=0.0).shares(report([2, 0, 4], [1, 0, 1]), np.full(3, 1 / 3))
-    np.testing.assert_allclose(got, [2 / 9, 3 / 9, 4 / 9])
+def test_feedback_waits_until_accuracies_grow() -> None:
+    was = np.array([0.3, 0.7])
+    assert Feedback().shares(TaskReport(2), was, 10.0) is was
+    assert Feedback().shares(on_curves([-1.0, -1.0], 30.0), was, 10.0) is was
 
 
 def test_the_papers_rule_by_hand() -> None:
     # gains 3 : 1 and joules 1 : 1: factors (1 + 0.75)·0.5 and (1 + 0.25)·0.5
-    got = Paper().shares(report([3, 1], [5, 5]), np.array([0.5, 0.5]))
+    got = Paper().shares(report([3, 1], [5, 5]), np.array([0.5, 0.5]), 10.0)
     np.testing.assert_allclose(got, [1.75 / 3, 1.25 / 3])
 
 
@@ -55,19 +90,18 @@ def test_every_rule_keeps_the_total_and_takes_back_no_joule_spent(name: str) -> 
         step = rng.random(3) * (budget - spent) * 0.2
         spent = spent + step
         for k in range(3):
-            dividing.report.add(k, float(rng.random()), float(step[k]))
+            dividing.report.add(k, float(step[k]), rng.random(), rng.random(4))
         budget = dividing.divide(spent, budget)
         assert budget.sum() == pytest.approx(1000.0)
         assert (budget >= spent - 1e-9).all()
 
 
 def test_unspent_joules_return_to_the_pool() -> None:
-    dividing = Dividing(Feedback(smoothing=1.0, floor=0.0), [0.5, 0.5])
-    dividing.report.add(0, 1.0, 10.0)
-    dividing.report.add(1, 3.0, 10.0)
-    # 80 J are left; a quarter to the first, three quarters to the second, on top of what each has spent
+    dividing = Dividing(Feedback(lean=1e-9, floor=0.0), [0.5, 0.5])
+    dividing.report = on_curves([1.0, 3.0], 10.0)
+    # slopes 1 : 3 of 100 J, of which 10 each are spent: 15 and 65 more
     got = dividing.divide(np.array([10.0, 10.0]), np.array([50.0, 50.0]))
-    np.testing.assert_allclose(got, [30.0, 70.0])
+    np.testing.assert_allclose(got, [25.0, 75.0])
 
 
 def test_the_equal_rule_leaves_budgets_alone() -> None:
@@ -75,13 +109,14 @@ def test_the_equal_rule_leaves_budgets_alone() -> None:
     assert Dividing(Equal(), [0.3, 0.7]).divide(np.array([1.0, 69.0]), budget) is budget
 
 
-def test_a_restored_division_goes_on_as_the_original() -> None:
-    one, two = (Dividing(Feedback(), [0.5, 0.5]) for _ in range(2))
-    for k, gain in enumerate((1.0, 2.0)):
-        one.report.add(k, gain, 10.0)
+@pytest.mark.parametrize("name", BUDGET_RULES.names())
+def test_a_restored_division_goes_on_as_the_original(name: str) -> None:
+    one, two = (Dividing(BUDGET_RULES.get(name)(), [0.5, 0.5]) for _ in range(2))
+    one.report = on_curves([1.0, 2.0], 10.0)
     two.load_state_dict(one.state_dict())
     spent, budget = np.array([10.0, 10.0]), np.array([50.0, 50.0])
-    np.testing.assert_array_equal(one.divide(spent, budget), two.divide(spent, budget))
+    for _ in range(2):
+        np.testing.assert_array_equal(one.divide(spent, budget), two.divide(spent, budget))
 
 
 @pytest.mark.parametrize(

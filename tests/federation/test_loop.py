@@ -36,6 +36,7 @@ def simulate(
     seed: int = 1,
     departure: DepartureRule | None = None,
     budget_rule: str = "equal",
+    every_s: float = 0.0,
     **round_settings: Any,
 ) -> tuple[Simulation, list[RoundReport]]:
     learner = CountingLearner(world.tracks.n_vehicles)
@@ -68,7 +69,7 @@ def simulate(
             admission=AdmissionSettings(vehicles_per_task=3),
             round=settings,
             reward=RewardSettings(),
-            evaluation=EvaluationSettings(every=1),
+            evaluation=EvaluationSettings(every=1, every_s=every_s),
         ),
     )
     reports: list[RoundReport] = []
@@ -169,6 +170,22 @@ def test_only_delivered_updates_are_trained(street: World) -> None:
 def test_the_cloud_merges_every_q_rounds_and_at_the_end(street: World) -> None:
     _, reports = simulate(street, count=7, sync_every=3)
     assert [report.rounds["synced"][0] for report in reports] == [False, False, True] * 2 + [True]
+
+
+def test_models_are_tested_no_sooner_than_asked(street: World) -> None:
+    _, reports = simulate(street, count=9, sync_every=2, period_s=30.0, every_s=90.0)
+    tested = [report.rounds["accuracy"][0] is not None for report in reports]
+    # every second round may test: they begin after 30, 90, 150 and 210 s
+    assert tested == [False, True, False, False, False, True, False, False, False]
+
+
+def test_training_is_told_how_much_of_the_run_is_over(street: World) -> None:
+    simulation, reports = simulate(street, count=5, period_s=30.0)
+    learner = simulation.learner
+    assert isinstance(learner, CountingLearner)
+    duration_s = street.tracks.duration_s
+    for (_, round, _), progress in zip(learner.trained, learner.progress, strict=True):
+        assert progress == pytest.approx(max(round / 5, 30.0 * round / duration_s))
 
 
 def test_rounds_start_a_period_apart(street: World) -> None:

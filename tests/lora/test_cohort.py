@@ -184,6 +184,22 @@ def test_holdout_metrics_are_those_of_the_adapters(
             assert result.accuracy_after == after.accuracy
 
 
+def test_a_rate_multiplies_both_step_sizes(bert: Backbone, texts: Texts) -> None:
+    schedule = np.random.default_rng(0).integers(0, 40, (3, 4))
+    start = [init_adapter(bert.layout(SPEC, 5), 4, 0)]
+    trained = [
+        CohortTrainer(bert, SPEC, LocalTraining(rate_factor=factor)).train(texts, start, [schedule], rate=rate)
+        for factor, rate in ((2.0, 1.0), (4.0, 0.5))
+    ]
+    one, two = (result[0].adapter.tensors() for result in trained)
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name])
+    assert LocalTraining(rate_end=0.2).decay_at(0.0) == 1.0
+    assert LocalTraining(rate_end=0.2).decay_at(1.0) == pytest.approx(0.2)
+    assert LocalTraining(rate_end=0.2).decay_at(0.5) == pytest.approx(0.6)
+
+
 def test_training_the_head_alone_is_a_linear_model_on_frozen_features(bert: Backbone, texts: Texts) -> None:
     training = LocalTraining(train_adapter=False, weight_decay=0.02)
     layout = bert.layout(SPEC, 5)

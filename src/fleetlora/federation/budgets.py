@@ -17,9 +17,10 @@ Floats = NDArray[np.float64]
 
 
 class TaskReport:
-    """What the cloud hears of K tasks between two divisions; columns (K,).
+    """What the cloud hears of K tasks; columns (K,).
 
-    Only what vehicles report anyway: the gains they saw on their own held-out samples, and joules.
+    Only what vehicles report: how often the model they received was right on their own held-out samples, what
+    they gained, and joules.
 
     Args:
         n_tasks: K.
@@ -28,22 +29,67 @@ class TaskReport:
     def __init__(self, n_tasks: int) -> None:
         self.gain = np.zeros(n_tasks)
         self.joules = np.zeros(n_tasks)
+        self.spent_j = np.zeros(n_tasks)
+        self._sums = np.zeros((5, n_tasks))  # n, x, y, xx, xy
 
-    def add(self, task: int, gain: float, joules: float) -> None:
-        """Add a round of one task: summed gains of its updates, and its joules."""
+    def add(self, task: int, joules: float, gain: float, accuracy: Floats) -> None:
+        """Add a round of one task.
+
+        Args:
+            task: The task.
+            joules: What its updates took.
+            gain: Sum of its updates' gains.
+            accuracy: (n,) accuracy of the model as it was received; NaN where nothing was measured.
+        """
+        known = accuracy[np.isfinite(accuracy)]
+        x = np.log1p(self.spent_j[task])
+        n, y = len(known), known.sum()
+        self._sums[:, task] += (n, n * x, y, n * x * x, x * y)
         self.gain[task] += gain
         self.joules[task] += joules
+        self.spent_j[task] += joules
+
+    def begin(self) -> None:
+        """Forget the gains and joules since the last division; accuracies and joules of all time stay."""
+        self.gain[:] = 0.0
+        self.joules[:] = 0.0
+
+    def slopes(self, lean: float) -> Floats:
+        """Return (K,) by how much each task's accuracy grows whenever its joules grow by the factor e.
+
+        Least squares of the accuracy on ln(1 + joules) over all reports; the fewer, the more a task's slope
+        leans on that of all tasks.
+
+        Args:
+            lean: Reports, times variance of ln(1 + joules), that the common slope counts for.
+        """
+        n, x, y, xx, xy = self._sums
+        heard = np.maximum(n, 1.0)
+        var, cov = xx - x * x / heard, xy - x * y / heard
+        common = cov.sum() / var.sum() if var.sum() > 0 else 0.0
+        return np.asarray((cov + lean * common) / (var + lean))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all sums."""
+        names = ("gain", "joules", "spent_j", "_sums")
+        return {name.strip("_"): getattr(self, name).copy() for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        for name, value in state.items():
+            setattr(self, "_sums" if name == "sums" else name, np.array(value, dtype=np.float64))
 
 
 class BudgetRule(Protocol):
     """Says which share of the joules still to be spent each task gets."""
 
-    def shares(self, report: TaskReport, was: Floats) -> Floats:
+    def shares(self, report: TaskReport, was: Floats, pool_j: float) -> Floats:
         """Return the (K,) shares of what is left, summing to 1.
 
         Args:
-            report: Gains and joules since the last division.
+            report: What was heard of the tasks.
             was: (K,) shares of the last division.
+            pool_j: Joules that are left.
         """
         ...
 
@@ -56,35 +102,35 @@ BUDGET_RULES: Registry[type[BudgetRule]] = Registry("budget rule")
 class Equal(Settings):
     """The shares of the beginning stay; a task's unspent joules stay its own."""
 
-    def shares(self, report: TaskReport, was: Floats) -> Floats:
+    def shares(self, report: TaskReport, was: Floats, pool_j: float) -> Floats:
         """Return the shares unchanged."""
         return was
 
 
 @BUDGET_RULES.register("feedback")
 class Feedback(Settings):
-    """More to the task with more gain per joule, a floor for each; what is unspent returns to the pool.
+    """More to the task that gains more per joule, a floor for each; what is unspent returns to the pool.
 
-    With G_k the gains and E_k the joules since the last division, K tasks, and shares w::
+    A model's accuracy grows with the logarithm of what it was trained with, A_k = a_k + b_k ln E_k, so that a
+    task gains b_k / E_k per joule: less, the more it has had. All tasks gain the same per joule, and their
+    mean accuracy is highest, where E_k is in proportion to b_k. With b_k fitted to all that was heard so far
+    (:meth:`TaskReport.slopes`), E joules in all and K tasks::
 
-        efficiency_k = G_k / E_k, relative to the mean of all tasks; 1 for a task that spent nothing
-        w_k <- (1 − s)·w_k + s · efficiency_k / sum of efficiencies,   then floored at f/K and rescaled
-
-    The pool that the shares divide is everything not yet spent, so that unspent joules roll over.
+        w_k = max(0, b_k) / sum b,   floored at f/K and rescaled
+        share_k of what is left, in proportion to max(0, w_k·E − spent_k)
     """
 
-    smoothing: float = quantity(0.3, "1", "s, weight of the newest gains", gt=0, le=1)
+    lean: float = quantity(20.0, "1", "reports times variance that the tasks' common slope counts for", gt=0)
     floor: float = quantity(0.5, "1", "f, smallest share, in equal shares", ge=0, le=1)
 
-    def shares(self, report: TaskReport, was: Floats) -> Floats:
-        """Return shares moved towards the tasks that gain more per joule."""
-        spent = report.joules > 0
-        if not spent.any() or not report.gain.any():
+    def shares(self, report: TaskReport, was: Floats, pool_j: float) -> Floats:
+        """Return the shares that lead each task to joules in proportion to its slope."""
+        slopes = np.maximum(report.slopes(self.lean), 0.0)
+        if not slopes.any():
             return was
-        efficiency = np.divide(report.gain, report.joules, out=np.zeros_like(was), where=spent)
-        efficiency[~spent] = efficiency[spent].mean()
-        moved = (1.0 - self.smoothing) * was + self.smoothing * efficiency / efficiency.sum()
-        return floored(moved, self.floor / len(was))
+        target_j = floored(slopes, self.floor / len(was)) * (report.spent_j.sum() + pool_j)
+        lacking_j = np.maximum(target_j - report.spent_j, 0.0)
+        return np.asarray(lacking_j / lacking_j.sum()) if lacking_j.any() else was
 
 
 @BUDGET_RULES.register("paper")
@@ -92,14 +138,14 @@ class Paper(Settings):
     """Budgets follow convergence and use of energy, without floor: our reading of arXiv 2508.09532 v3.
 
     Its abstract says that budgets are redistributed by "real-time convergence dynamics and resource
-    utilization". With g_k the mean gain per joule-share spent::
+    utilization". With G_k the gains and E_k the joules since the last division::
 
         w_k <- w_k · (1 + G_k / sum G) · (E_k / sum E),   rescaled to sum to 1
 
     so a task that gains and spends more gets more. The paper's released code divides ranks, not joules.
     """
 
-    def shares(self, report: TaskReport, was: Floats) -> Floats:
+    def shares(self, report: TaskReport, was: Floats, pool_j: float) -> Floats:
         """Return shares multiplied by convergence and utilisation."""
         if not report.joules.sum() or not report.gain.sum():
             return was
@@ -138,24 +184,18 @@ class Dividing:
             spent_j: (K,) joules spent so far.
             budget_j: (K,) budgets until now.
         """
-        shares = self.rule.shares(self.report, self.shares)
-        self.report = TaskReport(len(shares))
-        if isinstance(self.rule, Equal) or not np.isfinite(budget_j).all():
-            return budget_j
-        self.shares = shares
         pool_j = max(0.0, float(budget_j.sum() - spent_j.sum()))
-        return np.asarray(spent_j + pool_j * shares)
+        if isinstance(self.rule, Equal) or not np.isfinite(pool_j):
+            return budget_j
+        self.shares = self.rule.shares(self.report, self.shares, pool_j)
+        self.report.begin()
+        return np.asarray(spent_j + pool_j * self.shares)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return shares and what was heard since the last division."""
-        return {
-            "shares": self.shares.copy(),
-            "gain": self.report.gain.copy(),
-            "joules": self.report.joules.copy(),
-        }
+        """Return shares and what was heard."""
+        return {"shares": self.shares.copy(), "report": self.report.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned."""
         self.shares = np.array(state["shares"], dtype=np.float64)
-        self.report.gain = np.array(state["gain"], dtype=np.float64)
-        self.report.joules = np.array(state["joules"], dtype=np.float64)
+        self.report.load_state_dict(state["report"])

@@ -36,21 +36,30 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Learned:
-    """What the vehicles saw on their own held-out samples; each column (n,), NaN where it holds none."""
+    """What the vehicles saw on their own held-out samples; each column (n,), NaN where it holds none.
+
+    Attributes:
+        loss_before: Loss of the model as it was received.
+        loss_after: Loss after local training.
+        accuracy_before: Accuracy of the model as it was received.
+        accuracy: Accuracy after local training.
+    """
 
     loss_before: Floats
     loss_after: Floats
+    accuracy_before: Floats
     accuracy: Floats
 
     @classmethod
     def unknown(cls, n: int) -> Learned:
         """Return columns of n vehicles of which nothing is known yet."""
-        return cls(*(np.full(n, np.nan) for _ in range(3)))
+        return cls(*(np.full(n, np.nan) for _ in range(4)))
 
     def put(self, rows: Ints, part: Learned) -> None:
         """Fill in what some of the vehicles saw."""
         self.loss_before[rows] = part.loss_before
         self.loss_after[rows] = part.loss_after
+        self.accuracy_before[rows] = part.accuracy_before
         self.accuracy[rows] = part.accuracy
 
 
@@ -74,8 +83,15 @@ class Learner(Protocol):
         """Return the (V,) number of training samples that each vehicle holds; 0 is none."""
         ...
 
-    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
-        """Train every job from its RSU's model and merge the updates into that RSU's model."""
+    def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
+        """Train every job from its RSU's model and merge the updates into that RSU's model.
+
+        Args:
+            task: The task.
+            round: The round, which seeds what is drawn.
+            jobs: Who trains what.
+            progress: Part of the run that is over, in [0, 1], which schedules the step size.
+        """
         ...
 
     def sync(self, task: int) -> None:

@@ -6,6 +6,7 @@ or is known to be gone, at the latest at the deadline; every q rounds the cloud 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,6 +90,7 @@ class Simulation:
         self.samples = np.stack([learner.samples(k) for k in range(len(self.tasks))], axis=1)
         self.round = 0
         self.clock_s = 0.0
+        self._tested_s = -math.inf
 
     def run(self, observers: Iterable[Observer] = ()) -> None:
         """Play all rounds, or as many as the tracks last for."""
@@ -197,11 +199,12 @@ class Simulation:
     def _train(self, started: Started, flight: Flight) -> Learned:
         """Train the updates that arrive; what the others would have learned nobody ever sees."""
         learned = Learned.unknown(len(started))
+        progress = self._progress(self.round, self.clock_s)
         for task in range(len(self.tasks)):
             rows = np.flatnonzero((started.task == task) & flight.arrived)
             if len(rows):
                 jobs = Jobs(started.vehicle[rows], started.rsu[rows], started.rank[rows], started.steps[rows])
-                learned.put(rows, self.learner.train(task, self.round, jobs))
+                learned.put(rows, self.learner.train(task, self.round, jobs, progress))
         return learned
 
     def _teach(self, started: Started, flight: Flight, learned: Learned, here: Here) -> Floats:
@@ -217,7 +220,12 @@ class Simulation:
         )
         for task, policy in enumerate(self.policies):
             rows = started.task == task
-            self.dividing.report.add(task, float(gains[rows].sum()), float(flight.spent.total_j[rows].sum()))
+            self.dividing.report.add(
+                task,
+                float(flight.spent.total_j[rows].sum()),
+                float(gains[rows].sum()),
+                learned.accuracy_before[rows],
+            )
             policy.update(
                 Feedback(
                     round=self.round,
@@ -294,10 +302,11 @@ class Simulation:
 
     def _evaluate(self) -> dict[int, Score]:
         """Test the aggregated models when it is time."""
-        every = self.rules.round.sync_every * self.rules.evaluation.every
-        if not self._syncs or (self.round + 1) % every:
+        rules = self.rules.evaluation
+        every = self.rules.round.sync_every * rules.every
+        if not self._syncs or (self.round + 1) % every or self.clock_s < self._tested_s + rules.every_s:
             return {}
-        samples = self.rules.evaluation.samples
+        self._tested_s, samples = self.clock_s, rules.samples
         return {task: self.learner.evaluate(task, samples) for task in range(len(self.tasks))}
 
     def _next_start_s(self, story: Story) -> float:

@@ -131,11 +131,12 @@ class LoraLearner:
         """Return the (V,) number of training samples that each vehicle holds."""
         return self.shards[task].counts
 
-    def train(self, task: int, round: int, jobs: Jobs) -> Learned:
+    def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         """Train every job from its RSU's model, those on one base as one cohort, and merge at each RSU."""
         models = self._models[task]
         sent = self._dispatch(task, round, jobs)
-        results = self._train_cohorts(task, round, jobs, sent)
+        rate = self.training.decay_at(progress)
+        results = self._train_cohorts(task, round, jobs, sent, rate)
         uploads = [self.rule.collect(a, r.adapter) for a, r in zip(sent, results, strict=True)]
         self._remember_pruning(task, jobs, sent, uploads)
         weights = self.samples(task)[jobs.vehicle].astype(np.float64)
@@ -147,6 +148,7 @@ class LoraLearner:
         return Learned(
             np.array([r.loss_before for r in results]),
             np.array([r.loss_after for r in results]),
+            np.array([r.accuracy_before for r in results]),
             np.array([r.accuracy_after for r in results]),
         )
 
@@ -167,7 +169,9 @@ class LoraLearner:
             sent.append(ready[key])
         return sent
 
-    def _train_cohorts(self, task: int, round: int, jobs: Jobs, sent: Sequence[Adapter]) -> list[LocalResult]:
+    def _train_cohorts(
+        self, task: int, round: int, jobs: Jobs, sent: Sequence[Adapter], rate: float
+    ) -> list[LocalResult]:
         """Train what was sent, cohort by cohort; return the results in the jobs' order."""
         data, shards = self.tasks[task], self.shards[task]
         plans = schedule_many(
@@ -189,6 +193,7 @@ class LoraLearner:
                 [holdouts[i] for i in rows],
                 base=base,
                 terms=self.rule.terms(max(sent[i].rank for i in rows)),
+                rate=rate,
             )
             found.update(zip(rows, results, strict=True))
         return [found[i] for i in range(len(jobs))]

@@ -116,6 +116,9 @@ class EvaluationSettings(Settings):
     """When and on what the aggregated model is tested."""
 
     every: int = quantity(2, "syncs", "the aggregated model is tested every so many syncs", ge=1)
+    every_s: float = quantity(
+        0.0, "s", "and no sooner than so many virtual seconds after the last test", ge=0
+    )
     samples: int | None = quantity(
         1000, "1", "test samples of these tests, a fixed seeded draw; the last one uses all", ge=1
     )

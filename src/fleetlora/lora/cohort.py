@@ -68,6 +68,7 @@ class CohortTrainer:
         *,
         base: Adapter | None = None,
         terms: LocalTerms = NOTHING,
+        rate: float = 1.0,
         progress: Progress | None = None,
     ) -> list[LocalResult]:
         """Train every vehicle from its adapter on its schedule.
@@ -80,6 +81,7 @@ class CohortTrainer:
             holdout: Per vehicle the rows it measures itself on before and after, perhaps none.
             base: A frozen delta under all adapters.
             terms: What the aggregation rule asks of local training.
+            rate: Step size relative to the settings'.
             progress: Called after every batched step.
 
         Returns:
@@ -95,7 +97,9 @@ class CohortTrainer:
         results: dict[int, LocalResult] = {}
         with merged(self.backbone, base):
             for chunk in chunks(members):
-                for member, result in zip(chunk, self._train_chunk(passes, chunk, terms, meter), strict=True):
+                for member, result in zip(
+                    chunk, self._train_chunk(passes, chunk, terms, rate, meter), strict=True
+                ):
                     results[member.index] = result
         return [results[i] for i in range(len(members))]
 
@@ -173,13 +177,13 @@ class CohortTrainer:
         return Passes(self.backbone, self.cache.store(self.backbone, examples, self.depth, self.dtype))
 
     def _train_chunk(
-        self, passes: Passes, chunk: list[Member], terms: LocalTerms, meter: Meter
+        self, passes: Passes, chunk: list[Member], terms: LocalTerms, rate: float, meter: Meter
     ) -> list[LocalResult]:
         whole = self.training.train_adapter
         stack = Stack.of([m.adapter if whole else m.adapter.head_only() for m in chunk])
         with passes.store.holding(np.concatenate([m.rows for m in chunk])):
             before = self._measure(passes, stack, chunk, meter)
-            losses = self._fit(passes, stack, chunk, terms, meter)
+            losses = self._fit(passes, stack, chunk, terms, rate, meter)
             after = self._measure(passes, stack, chunk, meter)
         return [
             LocalResult(
@@ -189,10 +193,16 @@ class CohortTrainer:
         ]
 
     def _fit(
-        self, passes: Passes, stack: Stack, chunk: list[Member], terms: LocalTerms, meter: Meter
+        self,
+        passes: Passes,
+        stack: Stack,
+        chunk: list[Member],
+        terms: LocalTerms,
+        rate: float,
+        meter: Meter,
     ) -> list[float]:
         """Train ``stack`` in place; return each vehicle's mean loss over its steps."""
-        trained = self._trained(stack, terms)
+        trained = self._trained(stack, terms, rate * self.training.rate_factor)
         optimiser = StackedAdamW(trained, self.training)
         steps = np.array([len(m.schedule) for m in chunk])
         sums = np.zeros(len(chunk))
@@ -226,7 +236,7 @@ class CohortTrainer:
     ) -> np.ndarray:
         """Add a group's part to the vehicles' gradients; return its part of their mean losses, (k,)."""
         mine = stack.select(group.owners)
-        leaves = [value.requires_grad_() for value, _ in self._trained(mine, terms)]
+        leaves = [value.requires_grad_() for value, _ in self._trained(mine, terms, 1.0)]
         size = torch.from_numpy(counts[group.owners])
         losses = passes.losses(mine, group.rows) / size
         objective = losses.sum()
@@ -239,10 +249,9 @@ class CohortTrainer:
         values: np.ndarray = losses.detach().numpy()
         return values
 
-    def _trained(self, stack: Stack, terms: LocalTerms) -> list[tuple[Tensor, float]]:
+    def _trained(self, stack: Stack, terms: LocalTerms, factor: float) -> list[tuple[Tensor, float]]:
         """Return the tensors of ``stack`` that train, with their learning rates."""
         factors = [*(stack.A.values() if terms.train_a else ()), *(stack.B.values() if terms.train_b else ())]
-        factor = self.training.rate_factor
         rate, head_rate = factor * self.training.learning_rate, factor * self.training.head_learning_rate
         return [*((f, rate) for f in factors), (stack.weight, head_rate), (stack.bias, head_rate)]
 

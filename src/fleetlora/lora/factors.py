@@ -5,6 +5,7 @@ and QR of both stacks brings its singular value decomposition down to a small co
 
     Q_b R_b = B,  Q_a R_a = Aᵀ,  R_b R_aᵀ = U S Vᵀ   =>   B·A = (Q_b U) S (Q_a V)ᵀ
 
+Stacks wider than the layer itself hold more numbers than the dense matrix; only those are multiplied out.
 Everything is computed in float64 and returned so.
 """
 
@@ -75,6 +76,8 @@ def components(B: Tensor, A: Tensor) -> Components:
         B: (m, r).
         A: (r, n).
     """
+    if B.shape[1] > min(B.shape[0], A.shape[1]):
+        return dense_components(B.double() @ A.double())
     q_left, r_left = torch.linalg.qr(B.double())
     q_right, r_right = torch.linalg.qr(A.double().T)
     core = dense_components(r_left @ r_right.T)

@@ -50,6 +50,9 @@ class LocalTraining(Settings):
     learning_rate: float = quantity(2e-3, "1", "AdamW learning rate of the factors", gt=0)
     head_learning_rate: float = quantity(5e-3, "1", "AdamW learning rate of the head", gt=0)
     rate_factor: float = quantity(1.0, "1", "multiplies both learning rates: the step size, for tuning", gt=0)
+    rate_end: float = quantity(
+        1.0, "1", "step size when the run ends, relative to its start; linear in between", gt=0, le=1
+    )
     weight_decay: float = quantity(0.0, "1", "decoupled weight decay of factors and head", ge=0)
     betas: tuple[float, float] = quantity((0.9, 0.999), "1", "AdamW moment decays", "torch.optim.AdamW")
     eps: float = quantity(1e-8, "1", "AdamW denominator term", "torch.optim.AdamW", gt=0)
@@ -58,6 +61,10 @@ class LocalTraining(Settings):
     dtype: Literal["float32", "bfloat16"] = quantity(
         "float32", "1", "arithmetic of the encoder; factors, head and optimiser stay float32"
     )
+
+    def decay_at(self, progress: float) -> float:
+        """Return the step size, relative to the start, when a share ``progress`` of the run is over."""
+        return 1.0 + (self.rate_end - 1.0) * progress
 
     @field_validator("betas")
     @classmethod
