@@ -41,7 +41,8 @@ RIVALS = (
     *("random", "greedy", "primal-dual-bwk", "ucb-bv", "ucb-alp", "ucb-dual-paper"),
 )
 ABLATIONS = tuple(
-    f"ucb-dual-no-{part}" for part in ("dual", "pool", "foresight", "skip", "loop", "departure")
+    f"ucb-dual-{part}"
+    for part in ("no-dual", "no-pool", "no-foresight", "no-skip", "no-tail", "no-departure", "loop")
 )
 DEPARTURES = (
     *("fixed", "fixed-departure", "fixed-oracle-departure"),

@@ -180,7 +180,7 @@ def test_models_are_tested_no_sooner_than_asked(street: World) -> None:
 
 
 def test_training_is_told_how_much_of_the_run_is_over(street: World) -> None:
-    simulation, reports = simulate(street, count=5, period_s=30.0)
+    simulation, _ = simulate(street, count=5, period_s=30.0)
     learner = simulation.learner
     assert isinstance(learner, CountingLearner)
     duration_s = street.tracks.duration_s
@@ -192,6 +192,20 @@ def test_rounds_start_a_period_apart(street: World) -> None:
     _, reports = simulate(street, period_s=30.0, count=5)
     starts = [report.rounds["t_start_s"][0] for report in reports]
     np.testing.assert_allclose(starts, np.arange(5) * 30.0)
+
+
+def test_a_round_that_everybody_sits_out_ends_after_a_pause(street: World) -> None:
+    simulation, reports = simulate(street, budget_j=1e-6, count=5, pause_s=3.0)
+    assert all(sum(report.rounds["admitted"]) > 0 for report in reports)
+    np.testing.assert_allclose([report.rounds["t_start_s"][0] for report in reports], np.arange(5) * 3.0)
+    assert simulation.clock_s == pytest.approx(15.0)
+
+
+def test_a_round_without_vehicles_lasts_until_the_deadline(street: World) -> None:
+    simulation, _ = simulate(street, count=1)
+    simulation.samples[:] = 0
+    simulation.round, simulation.clock_s = 0, 0.0
+    assert simulation.step().clock_s == pytest.approx(20.0)
 
 
 def test_the_run_ends_with_the_tracks(street: World) -> None:

@@ -188,7 +188,9 @@ def test_a_rate_multiplies_both_step_sizes(bert: Backbone, texts: Texts) -> None
     schedule = np.random.default_rng(0).integers(0, 40, (3, 4))
     start = [init_adapter(bert.layout(SPEC, 5), 4, 0)]
     trained = [
-        CohortTrainer(bert, SPEC, LocalTraining(rate_factor=factor)).train(texts, start, [schedule], rate=rate)
+        CohortTrainer(bert, SPEC, LocalTraining(rate_factor=factor)).train(
+            texts, start, [schedule], rate=rate
+        )
         for factor, rate in ((2.0, 1.0), (4.0, 0.5))
     ]
     one, two = (result[0].adapter.tensors() for result in trained)

@@ -30,7 +30,9 @@ def offer(context: PolicyContext, **changes: Any) -> Offers:
     return replace(everything, **changes)
 
 
-def saw(rank: int, reward: float, joules: float = 1.0, latency_s: float = 3.0) -> Feedback:
+def saw(
+    rank: int, reward: float, joules: float = 1.0, latency_s: float = 3.0, gain: float | None = None
+) -> Feedback:
     return Feedback(
         round=0,
         vehicle=np.array([0]),
@@ -39,6 +41,7 @@ def saw(rank: int, reward: float, joules: float = 1.0, latency_s: float = 3.0) -
         joules=np.array([joules]),
         latency_s=np.array([latency_s]),
         delivered=np.array([True]),
+        gain=None if gain is None else np.array([gain]),
     )
 
 
@@ -124,8 +127,8 @@ def test_foresight_charges_what_the_vehicle_foresees() -> None:
 
 def test_foresight_learns_the_gain_without_its_latency() -> None:
     policy = make(one_vehicle(latency_weight=0.5, deadline_s=30.0))
-    pull(policy, saw(2, 0.4, latency_s=6.0))
-    assert policy.table.reward_sum.sum() == pytest.approx(0.4 + 0.5 * 6 / 30)
+    pull(policy, saw(2, 0.0, latency_s=24.0, gain=0.3))  # its latency took all of its reward
+    assert policy.table.reward_sum.sum() == pytest.approx(0.3)
 
 
 def test_a_newcomer_starts_from_what_others_learned() -> None:

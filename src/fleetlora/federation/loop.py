@@ -235,6 +235,7 @@ class Simulation:
                     joules=flight.spent.total_j[rows],
                     latency_s=latency_s[rows],
                     delivered=flight.arrived[rows],
+                    gain=gains[rows],
                 )
             )
         return rewards
@@ -312,6 +313,8 @@ class Simulation:
     def _next_start_s(self, story: Story) -> float:
         """Return the virtual time at which the next round begins."""
         begins_s = self.clock_s + self.rules.round.period_s
-        idle_s = self.clock_s + self.rules.round.deadline_s
-        ends_s = story.ends_s.max() if len(story.started) else idle_s
-        return float(max(begins_s, ends_s))
+        if len(story.started):
+            return float(max(begins_s, story.ends_s.max()))
+        rules = self.rules.round
+        idle_s = rules.pause_s if len(story.admission) else rules.deadline_s
+        return float(max(begins_s, self.clock_s + idle_s))

@@ -38,6 +38,9 @@ class RoundSettings(Settings):
     period_s: float = quantity(0.0, "s", "rounds start at least this far apart; 0 is back to back", ge=0)
     sync_every: int = quantity(2, "1", "the cloud merges the RSUs' models every so many rounds (q)", ge=1)
     residence_cap_s: float = quantity(600.0, "s", "longest residence that is predicted", gt=0)
+    pause_s: float = quantity(
+        1.0, "s", "after a round in which every vehicle sat out; the deadline if none was there", gt=0
+    )
     patience: float | None = quantity(
         None,
         "1",

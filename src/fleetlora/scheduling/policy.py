@@ -100,6 +100,7 @@ class Feedback:
         joules: (n,) joules it really spent.
         latency_s: (n,) seconds until delivery or loss.
         delivered: (n,) whether the RSU got the update.
+        gain: (n,) in [0, 1], the reward without what latency took from it; as the reward if not given.
     """
 
     round: int
@@ -109,14 +110,17 @@ class Feedback:
     joules: Floats
     latency_s: Floats
     delivered: NDArray[np.bool_]
+    gain: Floats | None = None
 
     def __post_init__(self) -> None:
-        """Refuse rewards outside [0, 1] and joules that are negative or not finite.
+        """Refuse rewards and gains outside [0, 1] and joules that are negative or not finite.
 
         Raises:
             InputError: Names the column and the first vehicle.
         """
         _check_column("reward", self.reward, self.vehicle, 1.0, "in [0, 1]")
+        if self.gain is not None:
+            _check_column("gain", self.gain, self.vehicle, 1.0, "in [0, 1]")
         _check_column("joules", self.joules, self.vehicle, np.inf, "finite and not negative")
 
     def __len__(self) -> int:

@@ -182,10 +182,7 @@ class UcbDual(Policy):
 
     def _learned(self, feedback: Feedback) -> Floats:
         """Return (n,) what the bandit learns: the reward, or the gain in it where latency is foreseen."""
-        if not self.options.foresight:
-            return feedback.reward
-        latency = self.context.latency_weight * feedback.latency_s / self.context.deadline_s
-        return np.where(feedback.reward > 0, np.minimum(1.0, feedback.reward + latency), 0.0)
+        return feedback.gain if self.options.foresight and feedback.gain is not None else feedback.reward
 
     def _cost(self, joules: Floats) -> Floats:
         return np.minimum(1.0, joules / self.context.scale_j)
