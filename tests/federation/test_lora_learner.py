@@ -45,8 +45,8 @@ def shards() -> Shards:
     )
 
 
-def learner(backbone: Backbone, data: Texts, name: str, **options: Any) -> LoraLearner:
-    training = LocalTraining(steps=2, batch_size=4, learning_rate=0.02)
+def learner(backbone: Backbone, data: Texts, name: str, rate_end: float = 1.0, **options: Any) -> LoraLearner:
+    training = LocalTraining(steps=2, batch_size=4, learning_rate=0.02, rate_end=rate_end)
     return LoraLearner(
         backbone=backbone,
         spec=SPEC,
@@ -71,7 +71,7 @@ def mixed(name: str) -> list[int]:
 
 def play(subject: LoraLearner, ranks: Sequence[int], rounds: int = 2) -> None:
     for number in range(rounds):
-        subject.train(0, number, jobs(ranks))
+        subject.train(0, number, jobs(ranks), 0.0)
     subject.sync(0)
 
 
@@ -90,6 +90,18 @@ def test_every_rule_learns_over_rounds_and_a_sync_and_is_deterministic(
     assert all(np.array_equal(value, runs[1][key]) for key, value in runs[0].items())
 
 
+def test_steps_grow_smaller_as_the_run_goes_on(backbone: Backbone, data: Texts) -> None:
+    moved = []
+    for progress in (0.0, 0.5, 1.0):
+        subject = learner(backbone, data, "product", rate_end=0.2)
+        before = subject.arrays()["signs/head.weight"]
+        subject.train(0, 0, jobs([4] * VEHICLES), progress)
+        subject.sync(0)
+        moved.append(float(np.abs(subject.arrays()["signs/head.weight"] - before).max()))
+    assert moved[0] > moved[1] > moved[2] > 0
+    assert moved[2] < 0.3 * moved[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cohort_trains_as_its_vehicles_would_one_rsu_at_a_time(
     name: str, backbone: Backbone, data: Texts
@@ -98,11 +110,11 @@ def test_a_cohort_trains_as_its_vehicles_would_one_rsu_at_a_time(
     together, apart = (learner(backbone, data, name) for _ in range(2))
     whole = jobs(mixed(name))
     for number in range(2):
-        seen = together.train(0, number, whole)
+        seen = together.train(0, number, whole, 0.0)
         for rsu in (0, 1, 2):
             rows = np.flatnonzero(whole.rsu == rsu)
             part = Jobs(whole.vehicle[rows], whole.rsu[rows], whole.rank[rows], whole.steps[rows])
-            mine = apart.train(0, number, part)
+            mine = apart.train(0, number, part, 0.0)
             np.testing.assert_allclose(mine.loss_before, seen.loss_before[rows], rtol=1e-4)
             np.testing.assert_allclose(mine.loss_after, seen.loss_after[rows], rtol=1e-4)
     together.sync(0)
@@ -115,10 +127,10 @@ def test_a_cohort_trains_as_its_vehicles_would_one_rsu_at_a_time(
 def test_floras_vehicles_train_on_all_that_their_rsu_has_learned(backbone: Backbone, data: Texts) -> None:
     """A fresh adapter alone knows nothing: the loss before training is that of the RSU's whole model."""
     subject = learner(backbone, data, "flora")
-    subject.train(0, 0, jobs([4, 2, 4], rsu=[0, 0, 1]))
+    subject.train(0, 0, jobs([4, 2, 4], rsu=[0, 0, 1]), 0.0)
     models = [subject._models[0].at(rsu) for rsu in (0, 0, 1)]
     expected = [subject.trainer.evaluate(data, m, shards().holdout(v)).loss for v, m in enumerate(models)]
-    seen = subject.train(0, 1, jobs([4, 2, 4], rsu=[0, 0, 1]))
+    seen = subject.train(0, 1, jobs([4, 2, 4], rsu=[0, 0, 1]), 0.0)
     np.testing.assert_allclose(seen.loss_before, expected, rtol=1e-4)
 
 
@@ -136,10 +148,10 @@ def test_a_pruned_vehicle_never_trains_its_old_rank_again(backbone: Backbone, da
     """A heavy penalty makes tails shrink: vehicles of rank 4 and 2 lose one rank a round, for good."""
     subject = learner(backbone, data, "hetlora", penalty=50.0)
     asked = jobs([4, 2, 1])
-    subject.train(0, 0, asked)  # B starts at zero: no tail can have shrunk
+    subject.train(0, 0, asked, 0.0)  # B starts at zero: no tail can have shrunk
     assert subject._highest[0].tolist() == [4] * VEHICLES
     for number, highest in enumerate([[3, 1, 4], [2, 1, 4]], start=1):
-        subject.train(0, number, asked)
+        subject.train(0, number, asked, 0.0)
         assert subject._highest[0][:3].tolist() == highest  # rank 1 has no tail to prune
         assert [a.rank for a in subject._dispatch(0, number + 1, asked)] == [highest[0], 1, 1]
     subject.sync(0)
@@ -181,7 +193,7 @@ def test_only_the_drawn_layers_of_a_fedra_model_change(backbone: Backbone, data:
     old = subject._models[0].cloud
     alone = jobs([4], rsu=[0])
     names = subject._dispatch(0, 9, alone)[0].names
-    subject.train(0, 9, alone)
+    subject.train(0, 9, alone, 0.0)
     new = subject._models[0].at(0)
     for name in old.names:
         same = torch.allclose(old.delta(name), new.delta(name), atol=1e-5)
