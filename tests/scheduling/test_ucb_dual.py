@@ -125,6 +125,18 @@ def test_foresight_charges_what_the_vehicle_foresees() -> None:
     np.testing.assert_allclose(got, [0.4 - 0.5 * 3 / 30 - 2 * 0.1, 0.6 - 0.5 * 12 / 30 - 2 * 0.4])
 
 
+def test_a_second_costs_gains_where_time_will_be_over_before_the_rounds() -> None:
+    policy = make(one_vehicle(latency_weight=0.5, deadline_s=30.0), bonus=0.0, lean=0.0, gain_time_s=3.0)
+    pull(policy, saw(2, 0.4), saw(8, 0.6))
+    offers = offer(policy.context, predicted_s=np.array([[1.5, 3.0]]))
+    by_beta = policy.index(policy._estimates(policy._row), offers)[0]
+    np.testing.assert_allclose(by_beta, [0.4 - 0.5 * 1.5 / 30, 0.6 - 0.5 * 3 / 30])
+    policy.settle(replace(overspent(0.0), time_binds=True))
+    # the mean gain is 0.5, and 3 s cost one of it
+    by_gains = policy.index(policy._estimates(policy._row), offers)[0]
+    np.testing.assert_allclose(by_gains, [0.4 - 0.25, 0.6 - 0.5])
+
+
 def test_foresight_learns_the_gain_without_its_latency() -> None:
     policy = make(one_vehicle(latency_weight=0.5, deadline_s=30.0))
     pull(policy, saw(2, 0.0, latency_s=24.0, gain=0.3))  # its latency took all of its reward

@@ -267,10 +267,11 @@ class Simulation:
             clock_s: Virtual time at which the next round begins.
         """
         was, now = self._progress(self.round, self.clock_s), self._progress(self.round + 1, clock_s)
+        time_binds = clock_s / self.world.tracks.duration_s > (self.round + 1) / self.rules.round.count
         for name, policy, earlier_j in zip(self.tasks, self.policies, before_j, strict=True):
             total_j, budget_j = self.ledger.spent_j(name), self.ledger.budget_j(name)
             allotted_j = (budget_j - earlier_j) * (now - was) / (1.0 - was)
-            policy.settle(Account(total_j - earlier_j, allotted_j, total_j, budget_j, now))
+            policy.settle(Account(total_j - earlier_j, allotted_j, total_j, budget_j, now, time_binds))
 
     def _divide(self) -> None:
         """Divide what is left of the joules anew when the cloud has merged."""

@@ -149,6 +149,8 @@ class Account:
         total_j: Joules it has spent so far.
         budget_j: Joules it may spend in all, infinite without a budget.
         progress: Part of the horizon that is over, in (0, 1]: of rounds or of time, whichever is more.
+        time_binds: Whether, at the pace so far, time will be over before the rounds are: then a longer round
+            means fewer of them.
     """
 
     spent_j: float
@@ -156,6 +158,7 @@ class Account:
     total_j: float
     budget_j: float
     progress: float
+    time_binds: bool = False
 
     @property
     def excess(self) -> float:

@@ -48,8 +48,9 @@ class UcbDual(Policy):
 
           index(a) = min(1, mean_g(a) + bonus(a)) − beta · tau(a) / Delta − lambda · c(a)
 
-      Gains shrink as training goes on, and with them the latency that a gain is worth. With ``gain_time_s`` =
-      T_g the second term is g_mean · tau(a) / T_g, where g_mean is the fleet's mean gain so far.
+      Where time will be over before the rounds are, a second costs what could be gained in it. With
+      ``gain_time_s`` = T_g the second term is then g_mean · tau(a) / T_g, where g_mean is the fleet's mean
+      gain so far: it shrinks as gains do.
 
     * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
     * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)),
@@ -77,7 +78,7 @@ class UcbDual(Policy):
             ge=0,
         )
         gain_time_s: float | None = quantity(
-            None, "s", "foresight: latency that costs one mean gain; latency_weight counts if not given", gt=0
+            None, "s", "foresight, where time is short: latency that costs one mean gain", gt=0
         )
         discount: float = quantity(1.0, "1", "weight an observation keeps from round to round", gt=0, le=1)
         tightened: float = quantity(0.0, "1", "epsilon_0: how far below the allotment it aims", ge=0)
@@ -100,6 +101,7 @@ class UcbDual(Policy):
         self._row = np.full(context.n_vehicles, -1, dtype=np.int64)  # each vehicle's row when it last chose
         self._price = min(options.price_start, options.price_max)
         self._rounds = 0
+        self._time_binds = False
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
         """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""
@@ -137,6 +139,7 @@ class UcbDual(Policy):
     def settle(self, account: Account) -> None:
         """Step the price; let old observations fade."""
         self._rounds += 1
+        self._time_binds = account.time_binds
         root = np.sqrt(self._rounds)
         aim = 1.0 - min(0.5, self.options.tightened / root)
         excess = (1.0 + account.excess) / aim - 1.0 if np.isfinite(account.allotted_j) else 0.0
@@ -156,6 +159,7 @@ class UcbDual(Policy):
             "row": self._row.copy(),
             "price": self._price,
             "rounds": self._rounds,
+            "time_binds": self._time_binds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -163,11 +167,12 @@ class UcbDual(Policy):
         self.table.load_state_dict(state["table"])
         self._row = np.array(state["row"], dtype=np.int64)
         self._price, self._rounds = float(state["price"]), int(state["rounds"])
+        self._time_binds = bool(state["time_binds"])
 
     @property
     def _latency_price(self) -> float:
         """What a second of latency costs, in gains."""
-        if self.options.gain_time_s is not None:
+        if self.options.gain_time_s is not None and self._time_binds:
             pulls = self.table.count.sum()
             mean_gain = self.table.reward_sum.sum() / pulls if pulls > 0 else 1.0
             return float(mean_gain / self.options.gain_time_s)
