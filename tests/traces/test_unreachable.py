@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleetlora.traces.unreachable import reachable, too_fast
@@ -68,9 +68,12 @@ def test_vehicles_do_not_mix() -> None:
 
 
 def worth(x: np.ndarray, t: np.ndarray, chain: tuple[int, ...], jump: int) -> int:
-    """Return the number of fixes kept, less ``jump`` for each that is out of reach of the one before."""
+    """Return the number of fixes kept, less ``jump`` for each that is out of reach of the one before.
+
+    One that passes over more than 2·jump others counts as out of reach.
+    """
     rows = np.array(chain)
-    far = np.abs(np.diff(x[rows])) > LIMIT * np.diff(t[rows])
+    far = (np.abs(np.diff(x[rows])) > LIMIT * np.diff(t[rows])) | (np.diff(rows) > 2 * jump + 1)
     return len(chain) - jump * int(far.sum())
 
 
@@ -81,6 +84,7 @@ def worth(x: np.ndarray, t: np.ndarray, chain: tuple[int, ...], jump: int) -> in
     ),
     st.integers(1, 3),
 )
+@example([(1, 2), (1, 5), (1, 0), (1, 1), (1, 2)], 1)
 def test_no_other_choice_is_worth_more(steps: list[tuple[int, int]], jump: int) -> None:
     t = np.cumsum([step for step, _ in steps]).astype(float)
     x = np.array([300.0 * place for _, place in steps])

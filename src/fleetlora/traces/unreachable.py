@@ -90,8 +90,8 @@ def _longest_chains(
 ) -> tuple[Ints, Ints]:
     """Return the fix before each fix in its best chain (-1: none), and each place's last fix.
 
-    Step k looks at the k-th fix of every place. A fix out of ``jump_fixes`` · 2 + 1 fixes back costs a jump
-    too: to pass over so many, two jumps would be as cheap.
+    Step k looks at the k-th fix of every place. To pass over more than 2 · ``jump_fixes`` fixes costs a jump
+    too, however near the two are: that bounds the work, and to keep so many sound ones would cost two jumps.
     """
     score, previous = np.zeros(len(t), dtype=np.int64), np.full(len(t), -1, dtype=np.int64)
     top, top_at = np.zeros(len(start), dtype=np.int64), start.copy()
