@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetlora.comparison import compare, tune
+from fleetlora.comparison import compare, read_tuned, tune
 from fleetlora.config import Experiment, load_experiment
 from fleetlora.console import Progress, progress_on
 from fleetlora.doctor import versions
@@ -154,11 +154,13 @@ class Study:
 
     def ablation(self, city: str) -> None:
         """Compare UCB-DUAL with itself less each part, all with the step size that was tuned for it."""
-        self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, self._tuned_of(OURS), tuned=False)
+        self._compare(
+            f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, read_tuned(HERE).chosen[OURS], tuned=False
+        )
 
     def departures(self, city: str) -> None:
         """Compare departure rules, each told nothing, something, or (an upper bound) all."""
-        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, self._tuned_of(OURS), tuned=False)
+        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, read_tuned(HERE).chosen[OURS], tuned=False)
 
     def tight(self, city: str) -> None:
         """Compare ours with the two best rivals at 30 % and 100 %."""
@@ -177,11 +179,6 @@ class Study:
         document = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
         means = {name: values["accuracy"]["value"] for name, values in document["results"].items()}
         return sorted((name for name in means if name != OURS), key=lambda name: -means[name])[:2]
-
-    def _tuned_of(self, method: str) -> tuple[str, ...]:
-        """Return the overrides that tuning chose for a method."""
-        document = json.loads((HERE / "tuned.json").read_text("utf-8"))
-        return tuple(document["methods"][method]["overrides"])
 
     def _compare(
         self,

@@ -30,7 +30,7 @@ class TaskReport:
         self.gain = np.zeros(n_tasks)
         self.joules = np.zeros(n_tasks)
         self.spent_j = np.zeros(n_tasks)
-        self._sums = np.zeros((5, n_tasks))  # n, x, y, xx, xy
+        self.sums = np.zeros((5, n_tasks))  # n, x, y, xx, xy
 
     def add(self, task: int, joules: float, gain: float, accuracy: Floats) -> None:
         """Add a round of one task.
@@ -44,7 +44,7 @@ class TaskReport:
         known = accuracy[np.isfinite(accuracy)]
         x = np.log1p(self.spent_j[task])
         n, y = len(known), known.sum()
-        self._sums[:, task] += (n, n * x, y, n * x * x, x * y)
+        self.sums[:, task] += (n, n * x, y, n * x * x, x * y)
         self.gain[task] += gain
         self.joules[task] += joules
         self.spent_j[task] += joules
@@ -63,7 +63,7 @@ class TaskReport:
         Args:
             lean: Reports, times variance of ln(1 + joules), that the common slope counts for.
         """
-        n, x, y, xx, xy = self._sums
+        n, x, y, xx, xy = self.sums
         heard = np.maximum(n, 1.0)
         var, cov = xx - x * x / heard, xy - x * y / heard
         common = cov.sum() / var.sum() if var.sum() > 0 else 0.0
@@ -71,13 +71,12 @@ class TaskReport:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all sums."""
-        names = ("gain", "joules", "spent_j", "_sums")
-        return {name.strip("_"): getattr(self, name).copy() for name in names}
+        return {name: value.copy() for name, value in vars(self).items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned."""
         for name, value in state.items():
-            setattr(self, "_sums" if name == "sums" else name, np.array(value, dtype=np.float64))
+            setattr(self, name, np.array(value, dtype=np.float64))
 
 
 class BudgetRule(Protocol):

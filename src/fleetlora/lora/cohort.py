@@ -202,7 +202,8 @@ class CohortTrainer:
         meter: Meter,
     ) -> list[float]:
         """Train ``stack`` in place; return each vehicle's mean loss over its steps."""
-        trained = self._trained(stack, terms, rate * self.training.rate_factor)
+        factor = rate * self.training.rate_factor
+        trained = [(value, factor * base) for value, base in self._trained(stack, terms)]
         optimiser = StackedAdamW(trained, self.training)
         steps = np.array([len(m.schedule) for m in chunk])
         sums = np.zeros(len(chunk))
@@ -236,7 +237,7 @@ class CohortTrainer:
     ) -> np.ndarray:
         """Add a group's part to the vehicles' gradients; return its part of their mean losses, (k,)."""
         mine = stack.select(group.owners)
-        leaves = [value.requires_grad_() for value, _ in self._trained(mine, terms, 1.0)]
+        leaves = [value.requires_grad_() for value, _ in self._trained(mine, terms)]
         size = torch.from_numpy(counts[group.owners])
         losses = passes.losses(mine, group.rows) / size
         objective = losses.sum()
@@ -249,10 +250,10 @@ class CohortTrainer:
         values: np.ndarray = losses.detach().numpy()
         return values
 
-    def _trained(self, stack: Stack, terms: LocalTerms, factor: float) -> list[tuple[Tensor, float]]:
+    def _trained(self, stack: Stack, terms: LocalTerms) -> list[tuple[Tensor, float]]:
         """Return the tensors of ``stack`` that train, with their learning rates."""
         factors = [*(stack.A.values() if terms.train_a else ()), *(stack.B.values() if terms.train_b else ())]
-        rate, head_rate = factor * self.training.learning_rate, factor * self.training.head_learning_rate
+        rate, head_rate = self.training.learning_rate, self.training.head_learning_rate
         return [*((f, rate) for f in factors), (stack.weight, head_rate), (stack.bias, head_rate)]
 
     @torch.inference_mode()
