@@ -4,6 +4,7 @@
     study.py tune                         # step sizes, on another slice of Warsaw
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
+    study.py deadlines --city warsaw      # the two best rivals with rounds that end earlier for everybody
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
@@ -42,14 +43,18 @@ RIVALS = (
 )
 ABLATIONS = tuple(
     f"ucb-dual-{part}"
-    for part in ("no-dual", "no-pool", "no-foresight", "no-skip", "no-tail", "no-departure", "loop")
+    for part in (
+        *("no-dual", "no-pool", "no-foresight", "no-freshness"),
+        *("no-skip", "no-tail", "no-departure", "loop"),
+    )
 )
 DEPARTURES = (
     *("fixed", "fixed-departure", "fixed-oracle-departure"),
     *("ucb-dual-no-departure", OURS, "ucb-dual-oracle-departure"),
 )
-STAGES = ("budgets", "tune", "main", "ablation", "departures", "tight", "sensitivity")
+STAGES = ("budgets", "tune", "main", "deadlines", "ablation", "departures", "tight", "sensitivity")
 SEEDS, TUNING_SEED = (0, 1, 2), 100
+DEADLINES_S = (1.0, 2.0, 4.0)
 
 
 def _devices(factor: float) -> str:
@@ -151,6 +156,12 @@ class Study:
     def main(self, city: str) -> None:
         """Compare all methods at 60 %."""
         self._compare(f"main-{city}", city, (OURS, *RIVALS), 0.6)
+
+    def deadlines(self, city: str) -> None:
+        """Play the two best rivals with shorter deadlines: how much of our lead is whom not to wait for."""
+        for seconds in DEADLINES_S:
+            settings = (f"round.deadline_s={seconds}",)
+            self._compare(f"deadline{seconds:g}-{city}", city, tuple(self.best(city)), 0.6, settings)
 
     def ablation(self, city: str) -> None:
         """Compare UCB-DUAL with itself less each part, all with the step size that was tuned for it."""

@@ -2,8 +2,8 @@
 
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, or NAME/verdict for its
-comparison with the best rivals.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, NAME/verdict its
+comparison with the best rivals, and deadlines-CITY what the best rivals come to with shorter rounds.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fleetlora.comparison.statistics import difference, percent_difference
+
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "results.md"
 
+_NOT_PLAYED = "*Not played yet.*"
 _BLOCK = re.compile(r"(<!-- table ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _HEAD = (
     *("method", "accuracy, %", "round latency, s", "to target, s"),
@@ -81,6 +84,41 @@ def verdict(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def deadlines(city: str) -> str:
+    """Return the table of rivals whose rounds end earlier, beside the method of the main comparison."""
+    main = _read(f"main-{city}")
+    shorter = [json.loads(path.read_text("utf-8")) for path in sorted(HERE.glob(f"deadline*-{city}.json"))]
+    if main is None or not shorter:
+        return _NOT_PLAYED
+    ours, best = main["reference"], shorter[0]["methods"]
+    rows = [(name, main) for name in (ours, *best)]
+    rows += [(name, document) for name in best for document in shorter]
+    lines = [
+        "| method | deadline, s | accuracy, % | latency, s | ours: accuracy, points | ours: latency, % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, document in rows:
+        one = document["results"][name]
+        cells = [f"**{name}**" if name == ours else name, f"{document['terms']['round.deadline_s']:g}"]
+        cells += [_number(one["accuracy"], 100), _number(one["latency_s"], 1, 2)]
+        if name == ours:
+            cells += ["–", "–"]
+        else:
+            accuracy = _by_seed(main, ours, "accuracy"), _by_seed(document, name, "accuracy")
+            latency_s = _by_seed(main, ours, "latency_s"), _by_seed(document, name, "latency_s")
+            cells += [
+                _signed(difference(*accuracy, scale=100.0).as_dict()),
+                _signed(percent_difference(*latency_s).as_dict()),
+            ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float | None]:
+    runs = [run for run in document["runs"] if run["method"] == method]
+    return [run["measures"][measure] for run in sorted(runs, key=lambda run: run["seed"])]
+
+
 def _signed(one: dict[str, Any]) -> str:
     if one["value"] is None:
         return "–"
@@ -88,12 +126,18 @@ def _signed(one: dict[str, Any]) -> str:
 
 
 def _table(name: str) -> str:
+    if name.startswith("deadlines-"):
+        return deadlines(name.removeprefix("deadlines-"))
     result, _, part = name.partition("/")
-    path = HERE / f"{result}.json"
-    if not path.exists():
-        return "*Not played yet.*"
-    document = json.loads(path.read_text("utf-8"))
+    document = _read(result)
+    if document is None:
+        return _NOT_PLAYED
     return verdict(document) if part == "verdict" else results(document)
+
+
+def _read(result: str) -> dict[str, Any] | None:
+    path = HERE / f"{result}.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
 
 
 def rewritten(text: str) -> str:

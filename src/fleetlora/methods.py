@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "gain_time_s": 0.75},
+    "policy": {"name": "ucb-dual", "gain_time_s": 0.75, "freshness": 1.0},
     "aggregation": {"rule": "product", "keep_tail": True},
     "departure": {"rule": "least-cost"},
     "budget": {"rule": "equal"},
@@ -90,6 +90,7 @@ def _changed(name: str, change: Method) -> None:
 _changed("no-dual", {"policy": {"step": 0.0}})
 _changed("no-pool", {"policy": {"pooled": False}})
 _changed("no-foresight", {"policy": {"foresight": False}})
+_changed("no-freshness", {"policy": {"freshness": 0.0}})
 _changed("no-skip", {"policy": {"skip": False}})
 _changed("no-tail", {"aggregation": {"keep_tail": False}})
 _changed("no-departure", {"departure": {"rule": "drop"}})

@@ -52,6 +52,11 @@ class UcbDual(Policy):
       ``gain_time_s`` = T_g the second term is then g_mean · tau(a) / T_g, where g_mean is the fleet's mean
       gain so far: it shrinks as gains do.
 
+    * ``freshness`` = gamma: what a vehicle's data teach shrinks as they are used again and again, and one
+      that stays close to an RSU would be asked in every round. With m its own updates so far and m_mean those
+      of the mean vehicle that has sent any (one more number that is broadcast), its value counts
+      min(1, ((1 + m_mean) / (1 + m))^gamma) times: joules go where they have not been yet.
+
     * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
     * ``tightened``: the coordinator aims below the allotment by epsilon_t = min(1/2, epsilon_0 / sqrt(t)),
       which trades reward for fewer violations (Liu et al. 2021, "An efficient pessimistic-optimistic
@@ -80,6 +85,9 @@ class UcbDual(Policy):
         gain_time_s: float | None = quantity(
             None, "s", "foresight, where time is short: latency that costs one mean gain", gt=0
         )
+        freshness: float = quantity(
+            0.0, "1", "gamma: how much a vehicle's updates beyond the fleet's mean count against it", ge=0
+        )
         discount: float = quantity(1.0, "1", "weight an observation keeps from round to round", gt=0, le=1)
         tightened: float = quantity(0.0, "1", "epsilon_0: how far below the allotment it aims", ge=0)
         link_edges_bps: tuple[float, ...] = quantity(
@@ -99,6 +107,7 @@ class UcbDual(Policy):
         rows = len(self.contexts) if options.pooled else context.n_vehicles
         self.table = ArmTable(rows, len(context.ranks), options.discount)
         self._row = np.full(context.n_vehicles, -1, dtype=np.int64)  # each vehicle's row when it last chose
+        self._updates = np.zeros(context.n_vehicles, dtype=np.int64)  # that each vehicle has made
         self._price = min(options.price_start, options.price_max)
         self._rounds = 0
         self._time_binds = False
@@ -123,7 +132,7 @@ class UcbDual(Policy):
         total = np.maximum(known.count.sum(axis=1, keepdims=True), 1.0)
         bonus = self.options.bonus * np.sqrt(2.0 * np.log(total) / np.where(tried, known.count, 1.0))
         bonus = np.where(tried, bonus, 1.0)
-        value = np.minimum(1.0, known.reward + bonus)
+        value = np.minimum(1.0, known.reward + bonus) * self._fresh(offers.vehicle)[:, None]
         if self.options.foresight:
             value = value - self._latency_price * offers.predicted_s
             cost = self._cost(offers.predicted_j)
@@ -134,6 +143,7 @@ class UcbDual(Policy):
     def update(self, feedback: Feedback) -> None:
         """Add what the vehicles saw to their rows."""
         arm = np.searchsorted(self.context.ranks, feedback.rank)
+        self._updates[feedback.vehicle] += 1
         self.table.add(self._row[feedback.vehicle], arm, self._learned(feedback), self._cost(feedback.joules))
 
     def settle(self, account: Account) -> None:
@@ -153,10 +163,11 @@ class UcbDual(Policy):
         return self._price
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the table, each vehicle's row, the price and the number of rounds."""
+        """Return the table, each vehicle's row and number of updates, the price and the number of rounds."""
         return {
             "table": self.table.state_dict(),
             "row": self._row.copy(),
+            "updates": self._updates.copy(),
             "price": self._price,
             "rounds": self._rounds,
             "time_binds": self._time_binds,
@@ -166,6 +177,7 @@ class UcbDual(Policy):
         """Take back what :meth:`state_dict` returned."""
         self.table.load_state_dict(state["table"])
         self._row = np.array(state["row"], dtype=np.int64)
+        self._updates = np.array(state["updates"], dtype=np.int64)
         self._price, self._rounds = float(state["price"]), int(state["rounds"])
         self._time_binds = bool(state["time_binds"])
 
@@ -179,6 +191,14 @@ class UcbDual(Policy):
         weight = self.options.latency_weight
         beta = self.context.latency_weight if weight is None else weight
         return beta / self.context.deadline_s
+
+    def _fresh(self, vehicle: Ints) -> Floats:
+        """Return (n,) how much the value of each vehicle's update counts."""
+        sent = self._updates[self._updates > 0]
+        if not self.options.freshness or not len(sent):
+            return np.ones(len(vehicle))
+        share = (1.0 + sent.mean()) / (1.0 + self._updates[vehicle])
+        return np.minimum(1.0, share**self.options.freshness)
 
     def _estimates(self, row: Ints) -> Estimates:
         if not self.options.pooled:
