@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "gain_time_s": 0.75, "freshness": 1.0},
+    "policy": {"name": "ucb-dual", "gain_time_s": 0.75, "freshness": 2.0},
     "aggregation": {"rule": "product", "keep_tail": True},
     "departure": {"rule": "least-cost"},
     "budget": {"rule": "equal"},
