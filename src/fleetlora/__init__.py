@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fleetlora.api import run
+    from fleetlora.api import resume, run
     from fleetlora.build import build_simulation, build_world
     from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison
     from fleetlora.config import Experiment, load_experiment, preset_names
@@ -45,6 +45,7 @@ _HOME = {
     "open_comparison": "comparison",
     "open_run": "records",
     "preset_names": "config",
+    "resume": "api",
     "run": "api",
 }
 
@@ -71,6 +72,7 @@ __all__ = [
     "open_comparison",
     "open_run",
     "preset_names",
+    "resume",
     "run",
 ]
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fleetlora.build import Materials, build_learner, build_simulation
 from fleetlora.config import Experiment, load_experiment, to_toml
 from fleetlora.console import Progress, Quiet
 from fleetlora.doctor import versions
+from fleetlora.errors import InputError
 from fleetlora.federation.learner import Learner, Score
 from fleetlora.federation.loop import Simulation
 from fleetlora.federation.playback import map_of
 from fleetlora.federation.rows import RoundReport
 from fleetlora.federation.world import World
 from fleetlora.records import (
+    CHECKPOINTS,
+    CONFIG,
+    Checkpoint,
+    Checkpoints,
+    CheckpointSettings,
     Run,
     RunIdentity,
     RunWriter,
@@ -28,7 +37,7 @@ from fleetlora.records import (
 )
 from fleetlora.workshop import Workshop
 
-__all__ = ["run"]
+__all__ = ["resume", "run"]
 
 
 def run(
@@ -74,26 +83,82 @@ def run(
     study = _Study(experiment, world, materials, progress, began)
     study.play(Path(out), overwrite)
     if report:
-        from fleetlora.report import build_report
-
-        progress.say("drawing the report")
-        build_report(Path(out))
+        _draw(Path(out), progress)
     return open_run(out)
+
+
+def resume(
+    directory: str | Path,
+    *,
+    report: bool = True,
+    progress: Progress | None = None,
+    workshop: Workshop | None = None,
+) -> Run:
+    """Go on with a run that was stopped, wherever it was, and return it as if it never had been.
+
+    It goes on from its newest checkpoint that is whole, from the start if there is none; a run that is
+    complete is returned as it is. The digest is that of a run that was not stopped.
+
+    Args:
+        directory: The run directory.
+        report: Also write ``report.html`` and the figures.
+        progress: Is told how it goes.
+        workshop: Keeps tracks, encoded texts and the like for further runs of the same data.
+
+    Raises:
+        InputError: It is no run directory, or its tables or the data it was made from are not what they were.
+        KeyboardInterrupt: The run was interrupted again; it can be resumed again.
+    """
+    progress = progress or Quiet()
+    began = time.perf_counter()
+    left = open_run(directory)
+    if left.complete:
+        progress.say(f"{left.path} is complete already")
+        return left
+    experiment = load_experiment(left.path / CONFIG)
+    checkpoint = Checkpoints(left.path / CHECKPOINTS).newest(progress.say)
+    if checkpoint is None:
+        progress.say("there is no checkpoint; the run begins anew")
+        return run(experiment, directory, overwrite=True, report=report, progress=progress, workshop=workshop)
+    workshop = workshop or Workshop()
+    world = workshop.world(experiment, progress.say)
+    materials = workshop.materials(experiment, world, progress.say)
+    _Study(experiment, world, materials, progress, began).resume(left, checkpoint)
+    if report:
+        _draw(left.path, progress)
+    return open_run(left.path)
+
+
+def _draw(out: Path, progress: Progress) -> None:
+    from fleetlora.report import build_report
+
+    progress.say("drawing the report")
+    build_report(out)
 
 
 @dataclass
 class _Recorder:
-    """Writes every round into the run directory as soon as it is over."""
+    """Writes every round into the run directory as soon as it is over, and a checkpoint when one is due."""
 
     writer: RunWriter
     simulation: Simulation
     progress: Progress
+    checkpoints: Checkpoints
+    settings: CheckpointSettings
+
+    def __post_init__(self) -> None:
+        self.fingerprint = _fingerprint(self.simulation)
+        self.began = time.perf_counter()
+        self.took = 0.0
 
     def on_round(self, report: RoundReport) -> None:
         self.writer.append("rounds", report.rounds)
         self.writer.append("updates", report.updates)
         self.writer.append_ledger(self.simulation.ledger)
-        self.writer.flush()
+        if self._due(report.round + 1):
+            self._checkpoint()
+        else:
+            self.writer.flush()
         delivered, started = sum(report.rounds["delivered"]), sum(report.rounds["started"])
         line = f"t={report.clock_s:.0f} s, {delivered}/{started} delivered"
         scores = [
@@ -103,6 +168,27 @@ class _Recorder:
         ]
         self.writer.log(f"round {report.round}: {', '.join([line, *scores])}")
         self.progress.advance(", ".join([line, *scores]))
+
+    def _due(self, rounds: int) -> bool:
+        every, allowed = self.settings.every, self.settings.share * (time.perf_counter() - self.began)
+        return every > 0 and rounds % every == 0 and self.took <= allowed
+
+    def _checkpoint(self) -> None:
+        """Leave a checkpoint behind, never before the rows of its rounds are on the disk."""
+        began = time.perf_counter()
+        self.writer.flush(durable=True)
+        state = {"fingerprint": self.fingerprint, "simulation": self.simulation.state_dict()}
+        self.checkpoints.save(self.simulation.round, state)
+        self.took += time.perf_counter() - began
+
+
+def _fingerprint(simulation: Simulation) -> str:
+    """Return a checksum of what a run is made from, which must be the same when it goes on."""
+    contacts = simulation.world.contacts
+    digest = hashlib.sha256()
+    for column in (contacts.vehicle, contacts.rsu, contacts.t_in_s, contacts.t_out_s, simulation.samples):
+        digest.update(np.ascontiguousarray(column).data)
+    return digest.hexdigest()
 
 
 @dataclass
@@ -143,22 +229,46 @@ class _Study:
         )
 
     def play(self, out: Path, overwrite: bool) -> None:
+        """Play it from the start."""
         learner = build_learner(self.experiment, self.materials)
         simulation = build_simulation(self.experiment, self.world, learner)
         with RunWriter(out, to_toml(self.experiment), self.identity, overwrite) as writer:
             writer.log(str(self.world.account))
-            try:
-                self._rounds(simulation, writer)
-                scores = self._final(learner, writer)
-                extras = self._extras(scores)
-            except KeyboardInterrupt:
-                self._write(simulation, learner, writer, {}, "interrupted")
-                raise
-            self._write(simulation, learner, writer, extras, "complete")
+            self._to_the_end(simulation, learner, writer)
 
-    def _rounds(self, simulation: Simulation, writer: RunWriter) -> None:
+    def resume(self, left: Run, checkpoint: Checkpoint) -> None:
+        """Play what a run that was stopped has left to play."""
+        learner = build_learner(self.experiment, self.materials)
+        simulation = build_simulation(self.experiment, self.world, learner)
+        if checkpoint.state["fingerprint"] != _fingerprint(simulation):
+            raise InputError(
+                "the tracks or texts are not those that the run began with",
+                where=str(left.path),
+                mend="bring them back, or run again from the start",
+            )
+        simulation.load_state_dict(checkpoint.state["simulation"])
+        with RunWriter.resume(left, checkpoint.rounds) as writer:
+            writer.log(f"resumed after {checkpoint.rounds} rounds")
+            self._to_the_end(simulation, learner, writer)
+
+    def _to_the_end(self, simulation: Simulation, learner: Learner, writer: RunWriter) -> None:
+        checkpoints = Checkpoints(writer.directory / CHECKPOINTS)
+        try:
+            self._rounds(simulation, writer, checkpoints)
+            scores = self._final(learner, writer)
+            extras = self._extras(scores)
+        except KeyboardInterrupt:
+            self._write(simulation, learner, writer, {}, "interrupted")
+            raise
+        self._write(simulation, learner, writer, extras, "complete")
+        checkpoints.remove()
+
+    def _rounds(self, simulation: Simulation, writer: RunWriter, checkpoints: Checkpoints) -> None:
         self.progress.begin("rounds", self.experiment.round.count)
-        simulation.run([_Recorder(writer, simulation, self.progress)])
+        for _ in range(simulation.round):
+            self.progress.advance()
+        settings = self.experiment.checkpoint
+        simulation.run([_Recorder(writer, simulation, self.progress, checkpoints, settings)])
 
     def _final(self, learner: Learner, writer: RunWriter) -> list[Score]:
         """Test the models and save their adapters."""

@@ -38,7 +38,9 @@ AssetNames = Annotated[list[str] | None, typer.Argument(help="Assets; all if non
 
 @app.command()
 def run(
-    source: Source,
+    source: Annotated[
+        str | None, typer.Argument(help="A preset or a TOML file.", metavar="PRESET|FILE")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Directory of the run; runs/NAME-METHOD-SEED if not given.")
     ] = None,
@@ -47,21 +49,43 @@ def run(
     values: Values = None,
     overwrite: Overwrite = False,
     report: Annotated[bool, typer.Option(help="Also write report.html and figures.")] = True,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the run in this directory that was stopped.", metavar="DIR"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune over a fleet, and leave a run directory with its report."""
+    from fleetlora.api import resume as resume_run
     from fleetlora.api import run as run_experiment
     from fleetlora.config import load_experiment
     from fleetlora.console import progress_on
 
+    if resume is not None:
+        if source or out or method or seed is not None or values or overwrite:
+            raise InputError(
+                "a run goes on as it began",
+                where="--resume",
+                mend="leave out PRESET, --out, --method, --seed, --set and --overwrite",
+            )
+        with progress_on(quiet=as_json) as progress:
+            done = resume_run(resume, report=report, progress=progress)
+        _tell(done.result, resume, report, as_json)
+        return
+    if source is None:
+        raise InputError("nothing is given to run", where="PRESET|FILE", mend="see `fleetlora presets`")
     experiment = load_experiment(source, method=method, seed=seed, overrides=values or ())
     folder = out or Path("runs") / f"{experiment.name}-{experiment.method}-{experiment.seed}"
     with progress_on(quiet=as_json) as progress:
         done = run_experiment(experiment, folder, overwrite=overwrite, report=report, progress=progress)
+    _tell(done.result, folder, report, as_json)
+
+
+def _tell(result: Mapping[str, Any], folder: Path, report: bool, as_json: bool) -> None:
     if as_json:
-        print_json(done.result)
+        print_json(result)
     else:
-        _print_result(done.result, folder, report)
+        _print_result(result, folder, report)
 
 
 def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None:

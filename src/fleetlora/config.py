@@ -33,6 +33,7 @@ from fleetlora.physics import (
     Shadowing,
     check_devices,
 )
+from fleetlora.records import CheckpointSettings
 from fleetlora.registry import Registry, suggest
 from fleetlora.roadside import PLACEMENTS, Association
 from fleetlora.scheduling import POLICIES
@@ -176,6 +177,7 @@ class Experiment(Settings):
     reward: RewardSettings = RewardSettings()
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:

@@ -12,10 +12,14 @@ __all__ = ["replacing", "write_text"]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary file beside ``path`` that takes its place when the block ends well.
 
     Folders that are missing are made.
+
+    Args:
+        path: The file to write.
+        durable: Wait until the disk has it, so that not even a power cut brings back what was there before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
@@ -24,10 +28,25 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o644)
+        if durable:
+            _force(part)
         os.replace(part, path)
+        if durable:
+            _force(path.parent)
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
+
+
+def _force(path: Path) -> None:
+    """Wait until a file's contents, or a folder's entries, are on the disk."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
+        return  # Windows cannot open folders, and forces their entries by itself
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -139,20 +139,18 @@ def test_a_second_costs_gains_where_time_will_be_over_before_the_rounds() -> Non
 
 def test_a_vehicle_that_has_sent_more_than_the_mean_counts_less() -> None:
     context = example_context(n_vehicles=3, ranks=(2, 8))
+    offers = replace(example_offers(context, 3, feasible_share=1.0), vehicle=np.arange(3))
     policy = make(context, bonus=0.0, lean=0.0, freshness=0.5, latency_weight=0.0)
-    policy.table.add(np.zeros(2, np.int64), np.array([0, 1]), np.array([0.4, 0.6]), np.zeros(2))
-    sent = replace(saw(2, 0.0), vehicle=np.array([0]))
-    for _ in range(5):
-        policy.update(sent)
-    policy.update(replace(sent, vehicle=np.array([1])))
-    offers = example_offers(context, 3, feasible_share=1.0)
-    offers = replace(offers, vehicle=np.arange(3))
-    known = policy._estimates(np.zeros(3, np.int64))
     plain = make(context, bonus=0.0, lean=0.0, latency_weight=0.0)
+    policy.select(offers, stream(0))
+    for vehicle in (0, 0, 0, 0, 0, 1):
+        policy.update(replace(saw(2, 0.4), vehicle=np.array([vehicle])))
     plain.table = policy.table
+    known = policy._estimates(policy._row)
     # 5 and 1 updates: the mean vehicle that has sent any sent 3, so the first counts (4/6)^(1/2)
     got, whole = policy.index(known, offers), plain.index(known, offers)
     np.testing.assert_allclose(got, whole * np.array([[(4 / 6) ** 0.5], [1.0], [1.0]]))
+    assert whole.any()
 
 
 def test_foresight_learns_the_gain_without_its_latency() -> None:

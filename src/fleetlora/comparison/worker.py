@@ -37,17 +37,29 @@ def one_thread() -> Iterator[None]:
 
 
 def play_here(config_toml: str, directory: Path, workshop: Any, progress: Any = None) -> None:
-    """Play one run in this process and leave its directory; an unfinished one there is replaced.
+    """Play one run in this process and leave its directory; the same run, unfinished, goes on.
 
     Raises:
         InputError: Something of the user's is wrong.
         KeyboardInterrupt: The run was stopped; its directory holds the rounds that were done.
     """
-    from fleetlora.api import run
+    from fleetlora.api import resume, run
     from fleetlora.config import load_experiment
 
+    if _goes_on(config_toml, directory):
+        resume(directory, report=False, progress=progress, workshop=workshop)
+        return
     experiment = load_experiment(tomllib.loads(config_toml))
     run(experiment, directory, overwrite=True, report=False, progress=progress, workshop=workshop)
+
+
+def _goes_on(config_toml: str, directory: Path) -> bool:
+    """Tell whether the directory holds checkpoints of exactly this run."""
+    from fleetlora.records import CHECKPOINTS, CONFIG, Checkpoints
+
+    config = directory / CONFIG
+    same = config.is_file() and config.read_text("utf-8", errors="replace") == config_toml
+    return same and bool(Checkpoints(directory / CHECKPOINTS))
 
 
 class _UntilTold(Quiet):

@@ -6,9 +6,10 @@ models of the cloud and of every RSU and does with them what the loop tells it t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,4 +113,12 @@ class Learner(Protocol):
 
     def save(self, task: int, directory: Path) -> None:
         """Write the cloud's model of a task as PEFT files."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that training has changed, as plain values and arrays."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
         ...

@@ -8,9 +8,9 @@ rounds the cloud merges the RSUs' models.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,30 @@ class Simulation:
         )
         self.round, self.clock_s = self.round + 1, report.clock_s
         return report
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the rounds so far have changed, the learner's models included."""
+        return {
+            "round": self.round,
+            "clock_s": self.clock_s,
+            "tested_s": self._tested_s,
+            "residence": self.residence.state_dict(),
+            "policies": [policy.state_dict() for policy in self.policies],
+            "dividing": self.dividing.state_dict(),
+            "ledger": self.ledger.state_dict(),
+            "learner": self.learner.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was called, in a simulation of the same experiment."""
+        self.round, self.clock_s = int(state["round"]), float(state["clock_s"])
+        self._tested_s = float(state["tested_s"])
+        self.residence.load_state_dict(state["residence"])
+        for policy, learned in zip(self.policies, state["policies"], strict=True):
+            policy.load_state_dict(learned)
+        self.dividing.load_state_dict(state["dividing"])
+        self.ledger.load_state_dict(state["ledger"])
+        self.learner.load_state_dict(state["learner"])
 
     def _admit(self, here: Here) -> Admission:
         rng = stream(self.rules.seed, "admission", self.round)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,25 @@ class _Models:
 
     def at(self, rsu: int) -> Adapter:
         return self.rsu.get(rsu, self.cloud)
+
+    def state_dict(self) -> dict[str, Any]:
+        rsus = sorted(self.rsu)
+        return {
+            "cloud": self.cloud.state_dict(),
+            "rsus": rsus,
+            "models": [self.rsu[j].state_dict() for j in rsus],
+            "weights": [self.weight[j] for j in rsus],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> _Models:
+        rsus = [int(j) for j in state["rsus"]]
+        models = [Adapter.from_state(model) for model in state["models"]]
+        return cls(
+            Adapter.from_state(state["cloud"]),
+            dict(zip(rsus, models, strict=True)),
+            dict(zip(rsus, map(float, state["weights"]), strict=True)),
+        )
 
     @property
     def largest(self) -> Adapter:
@@ -252,6 +272,21 @@ class LoraLearner:
             for task, data in enumerate(self.tasks)
             for name, tensor in self._handed_out(task).tensors().items()
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the models of cloud and RSUs, those kept for the tail, and the vehicles' pruned ranks."""
+        return {
+            "models": [models.state_dict() for models in self._models],
+            "tails": [tail.state_dict() for tail in self._tails],
+            "highest": [highest.copy() for highest in self._highest],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        self._models = [_Models.from_state(models) for models in state["models"]]
+        for tail, kept in zip(self._tails, state["tails"], strict=True):
+            tail.load_state_dict(kept)
+        self._highest = [np.array(highest, dtype=np.int64) for highest in state["highest"]]
 
     def save(self, task: int, directory: Path) -> None:
         """Write the model of a task that is handed out as PEFT files."""

@@ -9,7 +9,9 @@ learn when contacts end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +89,20 @@ class ResidencePredictor:
     def spread(self) -> float:
         """Standard deviation of the blend's error in the logarithm so far."""
         return float(np.sqrt(self._error[2] / self._seen))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the errors so far, and the predictions whose contacts have not ended."""
+        return {
+            "error": self._error.copy(),
+            "seen": float(self._seen),
+            "open": [list(predicted) for predicted in self._open],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        self._error = np.array(state["error"], dtype=np.float64)
+        self._seen = float(state["seen"])
+        self._open = [(contact, when_s, logs) for contact, when_s, logs in state["open"]]
 
     def _kinematic_s(self, here: Here, vehicle: Ints) -> tuple[Floats, Ints]:
         world = self.world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,6 +86,17 @@ class Adapter:
         flat = {f"A/{name}": value for name, value in self.A.items()}
         flat |= {f"B/{name}": value for name, value in self.B.items()}
         return flat | {f"head/{name}": value for name, value in self.head.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return rank, alpha and the tensors as arrays."""
+        arrays = {name: value.numpy() for name, value in self.tensors().items()}
+        return {"rank": self.rank, "alpha": self.alpha, "tensors": arrays}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Adapter:
+        """Rebuild an adapter from what :meth:`state_dict` returned."""
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in state["tensors"].items()}
+        return cls.from_tensors(int(state["rank"]), float(state["alpha"]), tensors)
 
     @classmethod
     def from_tensors(cls, rank: int, alpha: float, flat: Mapping[str, Tensor]) -> Adapter:

@@ -9,6 +9,8 @@ aggregation rule. Training goes on from the last model, not from the mean.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.product import Product
@@ -40,6 +42,15 @@ class TailMean:
             return self._kept[-1] if self._kept else start
         highest = max(model.rank for model in self._kept)
         return Product(max_rank=highest or None).combine(self._kept, [1.0] * len(self._kept))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the kept models, and how many were added."""
+        return {"added": self._added, "kept": [model.state_dict() for model in self._kept]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+        self._added = int(state["added"])
+        self._kept = [Adapter.from_state(model) for model in state["kept"]]
 
     @property
     def _wanted(self) -> int:

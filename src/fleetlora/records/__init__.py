@@ -1,7 +1,8 @@
 """What a run leaves behind: its tables, its ledger of joules, its result, and reading them back."""
 
+from fleetlora.records.checkpoint import Checkpoint, Checkpoints, CheckpointSettings
 from fleetlora.records.digest import digest_of
-from fleetlora.records.files import REPORT
+from fleetlora.records.files import CHECKPOINTS, CONFIG, REPORT
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
 from fleetlora.records.measures import latency_s, outcome_counts, residence_factor
@@ -12,11 +13,16 @@ from fleetlora.records.schemas import ARRIVED, OUTCOMES, PHASES, SCHEMA, TABLES,
 
 __all__ = [
     "ARRIVED",
+    "CHECKPOINTS",
+    "CONFIG",
     "OUTCOMES",
     "PHASES",
     "REPORT",
     "SCHEMA",
     "TABLES",
+    "Checkpoint",
+    "CheckpointSettings",
+    "Checkpoints",
     "Ledger",
     "MapData",
     "Run",

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from fleetlora.records.schemas import TABLES
 
-__all__ = ["CONFIG", "LOG", "MAP", "REPORT", "RESULT", "run_files", "table_file"]
+__all__ = ["CHECKPOINTS", "CONFIG", "LOG", "MAP", "REPORT", "RESULT", "run_files", "table_file"]
 
 CONFIG = "config.toml"
 RESULT = "result.json"
 LOG = "log.txt"
 REPORT = "report.html"
 MAP = "figures/map.json"
+CHECKPOINTS = "checkpoints"
 
 #: What a run writes below its directory, as patterns.
 _PATTERNS = (
@@ -24,6 +25,7 @@ _PATTERNS = (
     MAP,
     "figures/*.svg",
     "figures/*.png",
+    f"{CHECKPOINTS}/round-*.safetensors",
     "adapters/*/adapter_config.json",
     "adapters/*/adapter_model.safetensors",
     "adapters/*/head.safetensors",

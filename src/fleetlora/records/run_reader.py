@@ -169,7 +169,7 @@ def _read_table(path: Path, table: str) -> pa.Table:
     if not path.exists():
         raise _missing(path)
     try:
-        read = pq.read_table(path, memory_map=False)
+        read = pq.read_table(path, memory_map=False, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     number = (read.schema.metadata or {}).get(b"fleetlora.schema", b"").decode()

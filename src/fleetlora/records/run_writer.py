@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fleetlora.records.ledger import Ledger
+    from fleetlora.records.run_reader import Run
 
 __all__ = ["RunWriter", "check_run_directory"]
 
@@ -65,6 +66,35 @@ class RunWriter:
                 where=str(self._directory),
                 mend="choose another directory with --out",
             ) from error
+
+    @classmethod
+    def resume(cls, run: Run, rounds: int) -> RunWriter:
+        """Return a writer that goes on in the directory of a run that was interrupted.
+
+        Args:
+            run: The run as it was left.
+            rounds: Rounds whose rows are kept; later ones, and what is written when a run ends, are dropped.
+
+        Raises:
+            InputError: Rounds are missing from the tables.
+        """
+        writer = cls.__new__(cls)
+        writer._directory, writer._identity = run.path, run.identity
+        kept = {table: _before(run.tables[table], rounds) for table in TABLES if table != "contacts"}
+        there = len(kept["rounds"]["round"].unique())
+        if there != rounds:
+            raise InputError(
+                f"its tables hold {there} of the {rounds} rounds that were over",
+                where=str(run.path),
+                mend="run again from the start",
+            )
+        writer._tables = {table: [kept[table]] if table in kept else [] for table in TABLES}
+        writer._unwritten = set(TABLES)
+        writer._ledger_rows = kept["ledger"].num_rows
+        for stale in [run.path / RESULT, *run.path.glob(".*.part")]:
+            stale.unlink(missing_ok=True)
+        writer.flush()
+        return writer
 
     @property
     def directory(self) -> Path:
@@ -115,9 +145,9 @@ class RunWriter:
         with (self._directory / LOG).open("a", encoding="utf-8") as file:
             file.write(line.rstrip("\n") + "\n")
 
-    def flush(self) -> None:
-        """Write every table that has new rows."""
-        self._write_tables(self._directory)
+    def flush(self, durable: bool = False) -> None:
+        """Write every table that has new rows; if ``durable``, wait until the disk has them."""
+        self._write_tables(self._directory, durable)
 
     def finish(self, result: Mapping[str, Any]) -> Path:
         """Write the tables and ``result.json``; return the latter's path.
@@ -166,12 +196,12 @@ class RunWriter:
         write_text(directory / LOG, "")
         self._write_tables(directory)
 
-    def _write_tables(self, directory: Path) -> None:
+    def _write_tables(self, directory: Path, durable: bool = False) -> None:
         import pyarrow.parquet as pq
 
         for table in sorted(self._unwritten):
-            with replacing(directory / table_file(table)) as part:
-                pq.write_table(self._whole(table), part, compression="zstd")
+            with replacing(directory / table_file(table), durable) as part:
+                pq.write_table(self._whole(table), part, compression="zstd", write_page_checksum=True)
         self._unwritten.clear()
 
     def _whole(self, table: str) -> pa.Table:
@@ -189,6 +219,13 @@ class RunWriter:
         if self._identity is not None:
             metadata[b"fleetlora.identity"] = json.dumps(asdict(self._identity)).encode()
         return whole.replace_schema_metadata(metadata)
+
+
+def _before(table: pa.Table, rounds: int) -> pa.Table:
+    """Return the rows of the first ``rounds`` rounds."""
+    import pyarrow.compute as pc
+
+    return table.filter(pc.less(table["round"], rounds))
 
 
 def check_run_directory(directory: str | Path, overwrite: bool = False) -> list[Path]:

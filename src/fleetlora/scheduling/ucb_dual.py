@@ -198,7 +198,7 @@ class UcbDual(Policy):
         if not self.options.freshness or not len(sent):
             return np.ones(len(vehicle))
         share = (1.0 + sent.mean()) / (1.0 + self._updates[vehicle])
-        return np.minimum(1.0, share**self.options.freshness)
+        return np.asarray(np.minimum(1.0, share**self.options.freshness))
 
     def _estimates(self, row: Ints) -> Estimates:
         if not self.options.pooled:
