@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,43 @@ class _Said(Quiet):
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Any:
+    """A disk of its own of 4 MiB; skipped where the system does not let us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
+    tiny: dict[str, Any], tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = _values(tiny)
+    whole = fleetlora.run(values, tmp_path / "whole", report=False)
+    ballast = small_disk / "ballast"
+    step = Simulation.step
+
+    def fills(self: Simulation) -> Any:
+        if self.round == 3:
+            with suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1024))
+        return step(self)
+
+    monkeypatch.setattr(Simulation, "step", fills)
+    with pytest.raises(InputError, match="No space left") as caught:
+        fleetlora.run(values, small_disk / "run", report=False)
+    monkeypatch.undo()
+    assert "--resume" in str(caught.value)
+    ballast.unlink()
+    assert not list(small_disk.rglob("*.part")), "nothing half-written is left"
+    resumed = fleetlora.resume(small_disk / "run", report=False)
+    assert resumed.result["digest"] == whole.result["digest"]

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["replacing", "write_text"]
+from fleetlora.errors import InputError
+
+__all__ = ["refusing", "replacing", "write_text"]
 
 
 @contextmanager
@@ -36,6 +38,21 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
+
+
+@contextmanager
+def refusing(where: Path, mend: str) -> Iterator[None]:
+    """Turn what the disk refuses inside the block (full, read-only, gone) into an error with its mend.
+
+    Raises:
+        InputError: Something could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror or error}", where=str(where), mend=mend
+        ) from error
 
 
 def _force(path: Path) -> None:

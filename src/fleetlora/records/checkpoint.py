@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.files import replacing
+from fleetlora.files import refusing, replacing
 from fleetlora.settings import Settings, quantity
 
 __all__ = ["Checkpoint", "CheckpointSettings", "Checkpoints"]
@@ -77,15 +77,9 @@ class Checkpoints:
             InputError: The disk is full or cannot be written; earlier checkpoints stay.
         """
         path = self.folder / f"round-{rounds:08d}.safetensors"
-        try:
-            with replacing(path, durable=True) as part:
-                _write(part, rounds, state)
-        except OSError as error:
-            raise InputError(
-                f"cannot write a checkpoint: {error.strerror or error}",
-                where=str(self.folder),
-                mend="free some space, then go on with `fleetlora run --resume`",
-            ) from error
+        mend = f"make room, then go on with `fleetlora run --resume {self.folder.parent}`"
+        with refusing(path, mend), replacing(path, durable=True) as part:
+            _write(part, rounds, state)
         for old in self._paths()[:-_KEPT]:
             old.unlink(missing_ok=True)
         return path
@@ -115,13 +109,13 @@ class Checkpoints:
 
 
 def _write(path: Path, rounds: int, state: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
     plain = json.dumps(
         {"schema": SCHEMA, "rounds": rounds, "state": _taken_apart(state, arrays)}, allow_nan=False
     )
-    save_file(arrays, path, metadata={_KEY: plain, "sha256": _checksum(plain, arrays)})
+    path.write_bytes(save(arrays, {_KEY: plain, "sha256": _checksum(plain, arrays)}))
 
 
 def _read(path: Path) -> Checkpoint:

@@ -7,12 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.files import replacing, write_text
+from fleetlora.files import refusing, replacing, write_text
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
 from fleetlora.records.result import RunIdentity
 from fleetlora.records.schemas import TABLES, arrow_schema, arrow_table
@@ -142,11 +143,16 @@ class RunWriter:
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``."""
-        with (self._directory / LOG).open("a", encoding="utf-8") as file:
+        path = self._directory / LOG
+        with self._refusing(path), path.open("a", encoding="utf-8") as file:
             file.write(line.rstrip("\n") + "\n")
 
     def flush(self, durable: bool = False) -> None:
-        """Write every table that has new rows; if ``durable``, wait until the disk has them."""
+        """Write every table that has new rows; if ``durable``, wait until the disk has them.
+
+        Raises:
+            InputError: The disk is full or cannot be written; what was there before stays.
+        """
         self._write_tables(self._directory, durable)
 
     def finish(self, result: Mapping[str, Any]) -> Path:
@@ -159,7 +165,9 @@ class RunWriter:
             raise FleetLoraError("a result needs schema, status and digest", where=RESULT)
         self.flush()
         path = self._directory / RESULT
-        write_text(path, json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+        with self._refusing(path):
+            write_text(path, text + "\n")
         return path
 
     def __enter__(self) -> RunWriter:
@@ -171,7 +179,14 @@ class RunWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.flush()
+        if kind is None:
+            self.flush()
+            return
+        with suppress(InputError):  # what ended the block says more than that the disk is still full
+            self.flush()
+
+    def _refusing(self, path: Path) -> AbstractContextManager[None]:
+        return refusing(path, f"make room, then go on with `fleetlora run --resume {self._directory}`")
 
     def _begin(self, config_toml: str, overwrite: bool) -> None:
         there = check_run_directory(self._directory, overwrite)
@@ -200,7 +215,8 @@ class RunWriter:
         import pyarrow.parquet as pq
 
         for table in sorted(self._unwritten):
-            with replacing(directory / table_file(table), durable) as part:
+            path = directory / table_file(table)
+            with self._refusing(path), replacing(path, durable) as part:
                 pq.write_table(self._whole(table), part, compression="zstd", write_page_checksum=True)
         self._unwritten.clear()
 
