@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import copy
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tomli_w
 
 import fleetlora
 from fleetlora.console import Quiet
@@ -163,32 +159,6 @@ def test_a_complete_run_is_returned_as_it_is(tiny: dict[str, Any], tmp_path: Pat
     before = (done.path / "result.json").stat().st_mtime_ns
     assert fleetlora.resume(done.path).result == done.result
     assert (done.path / "result.json").stat().st_mtime_ns == before
-
-
-@pytest.mark.slow
-def test_a_killed_process_loses_nothing(tiny: dict[str, Any], tmp_path: Path) -> None:
-    """SIGKILL at eight moments spread over the run, then ``fleetlora run --resume``."""
-    values = _values(tiny) | {"round": {"count": 40, "period_s": 5.0}}
-    file = tmp_path / "tiny.toml"
-    file.write_text(tomli_w.dumps(values))
-    whole = fleetlora.run(values, tmp_path / "whole", report=False)
-    rng = np.random.default_rng(0)
-    for number, after in enumerate(rng.choice(38, 8, replace=False).tolist()):
-        out = tmp_path / f"killed-{number}"
-        _killed(["run", str(file), "--out", str(out), "--no-report"], out, after, float(rng.random()) * 0.1)
-        command = [sys.executable, "-m", "fleetlora", "run", "--resume", str(out), "--no-report", "--json"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert whole.result["digest"] in said.stdout
-
-
-def _killed(arguments: list[str], out: Path, after: int, delay_s: float) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "fleetlora", *arguments], stderr=subprocess.DEVNULL)
-    log = out / "log.txt"
-    while process.poll() is None and not (log.exists() and f"round {after}:" in log.read_text()):
-        time.sleep(0.002)
-    time.sleep(delay_s)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 def test_only_the_last_two_checkpoints_are_kept_and_part_written_ones_removed(tmp_path: Path) -> None:

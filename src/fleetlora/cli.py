@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fleetlora.cli_bench import bench
 from fleetlora.cli_compare import compare
 from fleetlora.cli_options import Json, Overwrite, Source, Values, percent, print_json
 from fleetlora.cli_regret import regret
@@ -27,6 +28,7 @@ traces_app = typer.Typer(help="Read, clean, convert and draw trajectories.", no_
 assets_app = typer.Typer(help="Real inputs, fetched once through pip.", no_args_is_help=True)
 app.add_typer(traces_app, name="traces")
 app.add_typer(assets_app, name="assets")
+app.command()(bench)
 app.command()(compare)
 app.command()(regret)
 

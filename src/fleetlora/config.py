@@ -43,7 +43,7 @@ from fleetlora.tasks import TASK_SOURCES, Encoding, Partition
 from fleetlora.traces import TRACE_SOURCES, Cleaning
 from fleetlora.traces.storage import holds_tracks
 
-__all__ = ["Experiment", "load_experiment", "load_traces", "preset_names", "to_toml"]
+__all__ = ["Experiment", "load_experiment", "load_traces", "preset_names", "to_toml", "with_override"]
 
 
 class TraceSection(ComponentSection):
@@ -270,7 +270,7 @@ def load_experiment(
     if seed is not None:
         raw["seed"] = seed
     for override in overrides:
-        raw = _override(raw, override)
+        raw = with_override(raw, override)
     raw.pop("extends", None)
     try:
         return Experiment.model_validate(raw)
@@ -315,7 +315,7 @@ def load_traces(source: str | Path, *, overrides: Iterable[str] = ()) -> TraceSe
     else:
         raw = dict(_read(source)[1].get("traces", {}))
     for override in overrides:
-        raw = _override(raw, override.removeprefix("traces."))
+        raw = with_override(raw, override.removeprefix("traces."))
     try:
         return TraceSection.model_validate(raw)
     except ValidationError as error:
@@ -395,7 +395,7 @@ def _components(layer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _override(raw: dict[str, Any], text: str) -> dict[str, Any]:
+def with_override(raw: dict[str, Any], text: str) -> dict[str, Any]:
     """Return ``raw`` with one ``dotted.key=value`` set."""
     dotted, equals, literal = text.partition("=")
     path = dotted.strip().split(".")
