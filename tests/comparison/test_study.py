@@ -16,6 +16,7 @@ from fleetlora.comparison import Comparison, compare, compare_runs, open_compari
 from fleetlora.comparison.plan import expand, plan_jobs
 from fleetlora.config import load_experiment, to_toml
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.tuning import GRID
 
 METHODS = ("ucb-dual", "fixed", "random")
 
@@ -128,7 +129,7 @@ def test_tuning_chooses_among_the_same_settings_for_every_method(
 ) -> None:
     chosen = tune(values, ["fixed", "random"], [5], tmp_path / "tuning")
     scores = {m: one["scores"] for m, one in chosen.document["methods"].items()}
-    assert len(scores["fixed"]) == len(scores["random"]) == 3
+    assert len(scores["fixed"]) == len(scores["random"]) == len(GRID)
     for method, tried in scores.items():
         best = max(one["accuracy"] for one in tried)
         mine = next(one for one in tried if tuple(one["overrides"]) == chosen.chosen[method])
