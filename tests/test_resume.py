@@ -50,6 +50,13 @@ def _stopped(values: dict[str, Any], out: Path, after: int, monkeypatch: pytest.
             fleetlora.run(values, out, report=False)
 
 
+@pytest.fixture(scope="module")
+def digest(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of a run that never stopped."""
+    whole = fleetlora.run(_values(tiny), tmp_path_factory.mktemp("whole") / "run", report=False)
+    return str(whole.result["digest"])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resumed_run_ends_with_the_digest_of_one_that_never_stopped(
     method: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -68,13 +75,12 @@ def test_a_resumed_run_ends_with_the_digest_of_one_that_never_stopped(
 
 
 def test_it_does_not_matter_after_which_round_or_how_often_it_stopped(
-    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
-    whole = fleetlora.run(values, tmp_path / "whole", report=False)
     for after in (0, 1, 5):
         _stopped(values, tmp_path / f"after-{after}", after, monkeypatch)
-        assert fleetlora.resume(tmp_path / f"after-{after}").result["digest"] == whole.result["digest"]
+        assert fleetlora.resume(tmp_path / f"after-{after}").result["digest"] == digest
     _stopped(values, tmp_path / "twice", 2, monkeypatch)
     step = Simulation.step
 
@@ -87,14 +93,13 @@ def test_it_does_not_matter_after_which_round_or_how_often_it_stopped(
         patched.setattr(Simulation, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fleetlora.resume(tmp_path / "twice")
-    assert fleetlora.resume(tmp_path / "twice").result["digest"] == whole.result["digest"]
+    assert fleetlora.resume(tmp_path / "twice").result["digest"] == digest
 
 
 def test_a_damaged_checkpoint_costs_the_rounds_since_the_one_before(
-    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
-    whole = fleetlora.run(values, tmp_path / "whole", report=False)
     _stopped(values, tmp_path / "stopped", 4, monkeypatch)
     kept = sorted((tmp_path / "stopped" / "checkpoints").iterdir())
     assert [path.name for path in kept] == ["round-00000003.safetensors", "round-00000004.safetensors"]
@@ -104,18 +109,17 @@ def test_a_damaged_checkpoint_costs_the_rounds_since_the_one_before(
         _flip(damaged / "checkpoints" / kept[1].name, place)
         said: list[str] = []
         resumed = fleetlora.resume(damaged, report=False, progress=_Said(said))
-        assert resumed.result["digest"] == whole.result["digest"]
+        assert resumed.result["digest"] == digest
         assert any("damaged" in line and kept[1].name in line for line in said)
     for path in kept:
         path.write_bytes(path.read_bytes()[:100])
-    assert fleetlora.resume(tmp_path / "stopped").result["digest"] == whole.result["digest"]
+    assert fleetlora.resume(tmp_path / "stopped").result["digest"] == digest
 
 
 def test_flipped_bits_in_a_table_are_named_or_change_nothing(
-    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
-    whole = fleetlora.run(values, tmp_path / "whole", report=False)
     _stopped(values, tmp_path / "stopped", 3, monkeypatch)
     named = 0
     for table in ("rounds", "updates", "ledger"):
@@ -126,7 +130,7 @@ def test_flipped_bits_in_a_table_are_named_or_change_nothing(
             said = _outcome(damaged)
             named += path.name in said
             # a flipped byte may hold no value, such as a column's statistics
-            assert path.name in said or said == whole.result["digest"]
+            assert path.name in said or said == digest
     assert named >= 6
 
 
@@ -208,10 +212,9 @@ def small_disk(tmp_path: Path) -> Any:
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
-    tiny: dict[str, Any], tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, Any], digest: str, tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
-    whole = fleetlora.run(values, tmp_path / "whole", report=False)
     ballast = small_disk / "ballast"
     step = Simulation.step
 
@@ -230,4 +233,4 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
     ballast.unlink()
     assert not list(small_disk.rglob("*.part")), "nothing half-written is left"
     resumed = fleetlora.resume(small_disk / "run", report=False)
-    assert resumed.result["digest"] == whole.result["digest"]
+    assert resumed.result["digest"] == digest

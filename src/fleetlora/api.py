@@ -75,16 +75,9 @@ def run(
         else load_experiment(source, method=method, seed=seed, overrides=overrides)
     )
     progress = progress or Quiet()
-    began = time.perf_counter()
     check_run_directory(out, overwrite)
-    workshop = workshop or Workshop()
-    world = workshop.world(experiment, progress.say)
-    materials = workshop.materials(experiment, world, progress.say)
-    study = _Study(experiment, world, materials, progress, began)
-    study.play(Path(out), overwrite)
-    if report:
-        _draw(Path(out), progress)
-    return open_run(out)
+    _Study.of(experiment, progress, workshop).play(Path(out), overwrite)
+    return _concluded(Path(out), report, progress)
 
 
 def resume(
@@ -110,7 +103,6 @@ def resume(
         KeyboardInterrupt: The run was interrupted again; it can be resumed again.
     """
     progress = progress or Quiet()
-    began = time.perf_counter()
     left = open_run(directory)
     if left.complete:
         progress.say(f"{left.path} is complete already")
@@ -120,20 +112,18 @@ def resume(
     if checkpoint is None:
         progress.say("there is no checkpoint; the run begins anew")
         return run(experiment, directory, overwrite=True, report=report, progress=progress, workshop=workshop)
-    workshop = workshop or Workshop()
-    world = workshop.world(experiment, progress.say)
-    materials = workshop.materials(experiment, world, progress.say)
-    _Study(experiment, world, materials, progress, began).resume(left, checkpoint)
+    _Study.of(experiment, progress, workshop).resume(left, checkpoint)
+    return _concluded(left.path, report, progress)
+
+
+def _concluded(out: Path, report: bool, progress: Progress) -> Run:
+    """Draw the report of a run that has just ended, if asked for, and return the run."""
     if report:
-        _draw(left.path, progress)
-    return open_run(left.path)
+        from fleetlora.report import build_report
 
-
-def _draw(out: Path, progress: Progress) -> None:
-    from fleetlora.report import build_report
-
-    progress.say("drawing the report")
-    build_report(out)
+        progress.say("drawing the report")
+        build_report(out)
+    return open_run(out)
 
 
 @dataclass
@@ -217,6 +207,15 @@ class _Study:
     materials: Materials
     progress: Progress
     began: float
+
+    @classmethod
+    def of(cls, experiment: Experiment, progress: Progress, workshop: Workshop | None) -> _Study:
+        """Return the study of an experiment, its world and materials made or taken from the workshop."""
+        began = time.perf_counter()
+        workshop = workshop or Workshop()
+        world = workshop.world(experiment, progress.say)
+        materials = workshop.materials(experiment, world, progress.say)
+        return cls(experiment, world, materials, progress, began)
 
     @property
     def identity(self) -> RunIdentity:

@@ -50,9 +50,7 @@ def refusing(where: Path, mend: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"cannot be written: {error.strerror or error}", where=str(where), mend=mend
-        ) from error
+        raise InputError(f"cannot write: {error.strerror or error}", where=str(where), mend=mend) from error
 
 
 def _force(path: Path) -> None:

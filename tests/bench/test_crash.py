@@ -1,4 +1,4 @@
-"""Killed runs end as whole ones do; and the bench would notice if they did not."""
+"""Killed runs end as whole ones do."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ again are counted too: at most those since the newest checkpoint.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -124,21 +123,25 @@ class Crash(Settings):
         process.communicate()
         after_s = time.perf_counter() - began
         writing = any((out / CHECKPOINTS).glob(".*.part"))
-        log = out / "log.txt"
-        over = log.read_text("utf-8").count("\nround ") if log.exists() else 0
-        if not log.exists():  # killed before it had made its directory: there is nothing to resume
-            again = _json(_start(self.source, out))
-            return Kill(after_s, False, 0, 0, again["digest"] == whole["digest"], 0)
-        resumed = _json(_fleetlora("run", "--resume", str(out), "--no-report", "--json"))
-        played = log.read_text("utf-8").count("\nround ")
+        over = _rounds_logged(out)
+        if out.exists():
+            resumed = _json(_fleetlora("run", "--resume", str(out), "--no-report", "--json"))
+        else:  # killed before it had made its directory: there is nothing to resume
+            resumed = _json(_start(self.source, out))
         return Kill(
             after_s,
             writing,
             over,
-            max(0, played - whole["rounds"]),
+            max(0, _rounds_logged(out) - whole["rounds"]),
             resumed["digest"] == whole["digest"],
             whole["rounds"] - resumed["rounds"],
         )
+
+
+def _rounds_logged(out: Path) -> int:
+    """Return how many times a round was played in a run directory, again or not."""
+    log = out / "log.txt"
+    return log.read_text("utf-8").count("\nround ") if log.exists() else 0
 
 
 def _start(source: str, out: Path) -> subprocess.Popen[str]:
@@ -149,9 +152,7 @@ def _start(source: str, out: Path) -> subprocess.Popen[str]:
 
 def _fleetlora(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "fleetlora", *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _json(process: subprocess.Popen[str]) -> dict[str, Any]:

@@ -54,11 +54,7 @@ class RunWriter:
         identity: RunIdentity | None = None,
         overwrite: bool = False,
     ) -> None:
-        self._directory = Path(directory)
-        self._identity = identity
-        self._tables: dict[str, list[pa.Table]] = {table: [] for table in TABLES}
-        self._unwritten = set(TABLES)
-        self._ledger_rows = 0
+        self._hold(Path(directory), identity, {})
         try:
             self._begin(config_toml, overwrite)
         except OSError as error:
@@ -79,8 +75,6 @@ class RunWriter:
         Raises:
             InputError: Rounds are missing from the tables.
         """
-        writer = cls.__new__(cls)
-        writer._directory, writer._identity = run.path, run.identity
         kept = {table: _before(run.tables[table], rounds) for table in TABLES if table != "contacts"}
         there = len(kept["rounds"]["round"].unique())
         if there != rounds:
@@ -89,13 +83,19 @@ class RunWriter:
                 where=str(run.path),
                 mend="run again from the start",
             )
-        writer._tables = {table: [kept[table]] if table in kept else [] for table in TABLES}
-        writer._unwritten = set(TABLES)
-        writer._ledger_rows = kept["ledger"].num_rows
+        writer = cls.__new__(cls)  # the directory is there: nothing is to be begun
+        writer._hold(run.path, run.identity, kept)
         for stale in [run.path / RESULT, *run.path.glob(".*.part")]:
             stale.unlink(missing_ok=True)
         writer.flush()
         return writer
+
+    def _hold(self, directory: Path, identity: RunIdentity | None, rows: Mapping[str, pa.Table]) -> None:
+        """Begin with the rows that are there already, by table."""
+        self._directory, self._identity = directory, identity
+        self._tables = {table: [rows[table]] if table in rows else [] for table in TABLES}
+        self._unwritten = set(TABLES)
+        self._ledger_rows = rows["ledger"].num_rows if "ledger" in rows else 0
 
     @property
     def directory(self) -> Path:
@@ -153,7 +153,8 @@ class RunWriter:
         Raises:
             InputError: The disk is full or cannot be written; what was there before stays.
         """
-        self._write_tables(self._directory, durable)
+        with self._refusing(self._directory):
+            self._write_tables(self._directory, durable)
 
     def finish(self, result: Mapping[str, Any]) -> Path:
         """Write the tables and ``result.json``; return the latter's path.
@@ -215,8 +216,7 @@ class RunWriter:
         import pyarrow.parquet as pq
 
         for table in sorted(self._unwritten):
-            path = directory / table_file(table)
-            with self._refusing(path), replacing(path, durable) as part:
+            with replacing(directory / table_file(table), durable) as part:
                 pq.write_table(self._whole(table), part, compression="zstd", write_page_checksum=True)
         self._unwritten.clear()
 

@@ -194,10 +194,10 @@ class UcbDual(Policy):
 
     def _fresh(self, vehicle: Ints) -> Floats:
         """Return (n,) how much the value of each vehicle's update counts."""
-        sent = self._updates[self._updates > 0]
-        if not self.options.freshness or not len(sent):
+        if not self.options.freshness or not self._updates.any():
             return np.ones(len(vehicle))
-        share = (1.0 + sent.mean()) / (1.0 + self._updates[vehicle])
+        mean = self._updates.sum() / np.count_nonzero(self._updates)
+        share = (1.0 + mean) / (1.0 + self._updates[vehicle])
         return np.asarray(np.minimum(1.0, share**self.options.freshness))
 
     def _estimates(self, row: Ints) -> Estimates:

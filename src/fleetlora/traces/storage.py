@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fleetlora.errors import InputError
-from fleetlora.files import replacing
+from fleetlora.files import refusing, replacing
 from fleetlora.traces.tracks import Tracks
 
 __all__ = ["FORMAT_VERSION", "holds_tracks", "load_saved_tracks", "save_tracks", "whole_file"]
@@ -31,13 +31,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be written to.
     """
-    try:
-        with replacing(path) as part:
-            yield part
-    except OSError as error:
-        raise InputError(
-            f"cannot write: {error.strerror or error}", where=str(path), mend="choose another place"
-        ) from error
+    with refusing(path, "choose another place"), replacing(path) as part:
+        yield part
 
 
 def holds_tracks(path: Path) -> bool:
