@@ -158,6 +158,17 @@ def test_other_data_than_it_began_with_is_refused(
     assert fleetlora.resume(tmp_path / "stopped").complete, "the refusal left everything as it was"
 
 
+def test_a_checkpoint_of_another_layout_is_refused_and_nothing_is_begun_anew(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("fleetlora.records.checkpoint.SCHEMA", 99)
+        _stopped(_values(tiny), tmp_path / "stopped", 3, monkeypatch)
+    with pytest.raises(InputError, match="layout 99"):
+        fleetlora.resume(tmp_path / "stopped")
+    assert sorted(set(fleetlora.open_run(tmp_path / "stopped").rounds["round"])) == [0, 1, 2]
+
+
 def test_a_complete_run_is_returned_as_it_is(tiny: dict[str, Any], tmp_path: Path) -> None:
     done = fleetlora.run(_values(tiny), tmp_path / "done", report=False)
     before = (done.path / "result.json").stat().st_mtime_ns

@@ -89,12 +89,15 @@ class Checkpoints:
 
         Args:
             warn: Is told of every damaged one that is passed over.
+
+        Raises:
+            InputError: It is whole, but of a layout that this version does not read.
         """
         for path in reversed(self._paths()):
             try:
                 return _read(path)
-            except InputError as error:
-                warn(f"{error}; the checkpoint before it is used")
+            except _Damaged as damage:
+                warn(f"{path}: damaged: {damage}; the checkpoint before it is used")
         return None
 
     def remove(self) -> None:
@@ -126,10 +129,10 @@ def _read(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _Damaged(str(error)) from error
     plain = metadata.get(_KEY, "")
     if metadata.get("sha256") != _checksum(plain, arrays):
-        raise _damaged(path, "its checksum is wrong")
+        raise _Damaged("its checksum is wrong")
     document = json.loads(plain)
     if document["schema"] != SCHEMA:
         raise InputError(
@@ -140,8 +143,8 @@ def _read(path: Path) -> Checkpoint:
     return Checkpoint(document["rounds"], _put_together(document["state"], arrays))
 
 
-def _damaged(path: Path, why: str) -> InputError:
-    return InputError(f"damaged: {why}", where=str(path), mend="run again from the start")
+class _Damaged(Exception):
+    """A checkpoint is not what was written."""
 
 
 def _checksum(plain: str, arrays: Mapping[str, np.ndarray]) -> str:
