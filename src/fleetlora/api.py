@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetlora.build import Materials, build_learner, build_simulation
+from fleetlora.build import CurveMaterials, Materials, build_learner, build_simulation
 from fleetlora.config import Experiment, load_experiment, to_toml
 from fleetlora.console import Progress, Quiet
 from fleetlora.doctor import versions
@@ -204,7 +204,7 @@ class _Study:
 
     experiment: Experiment
     world: World
-    materials: Materials
+    materials: Materials | CurveMaterials
     progress: Progress
     began: float
 
@@ -274,23 +274,40 @@ class _Study:
         self.progress.say("testing the aggregated models on all test samples")
         scores = _last_test(learner, len(self.experiment.tasks))
         for k, task in enumerate(self.experiment.tasks):
-            learner.save(k, writer.adapter_dir(task.name))
+            if isinstance(self.materials, Materials):
+                learner.save(k, writer.adapter_dir(task.name))
         return scores
 
     def _extras(self, scores: list[Score]) -> dict[str, dict[str, Any]]:
         head: Sequence[Score | None] = [None] * len(scores)
-        if self.experiment.evaluation.head_only:
+        if self.experiment.evaluation.head_only and isinstance(self.materials, Materials):
             head = self._head_only()
+        names = [task.name for task in self.experiment.tasks]
         return {
-            data.name: {
+            name: {
                 "accuracy": score.accuracy,
                 "accuracy_head_only": None if alone is None else alone.accuracy,
                 "loss": score.loss,
-                "classes": len(data.classes),
+                "classes": classes,
                 "test_samples": score.samples,
             }
-            for data, score, alone in zip(self.materials.tasks, scores, head, strict=True)
+            for name, score, alone, classes in zip(names, scores, head, self._classes, strict=True)
         }
+
+    @property
+    def _classes(self) -> list[int]:
+        """Number of classes of each task."""
+        if isinstance(self.materials, Materials):
+            return [len(data.classes) for data in self.materials.tasks]
+        return [self.materials.curves.tasks[task.name].classes for task in self.experiment.tasks]
+
+    @property
+    def _stand_in(self) -> dict[str, Any] | None:
+        """What stood in for training, for the result; None where models were really trained."""
+        if isinstance(self.materials, Materials):
+            return None
+        curves = self.materials.curves
+        return {"kind": "curve", "sha256": curves.checksum, "error_points": dict(curves.error_points)}
 
     def _head_only(self) -> list[Score]:
         """Play the same rounds with the heads alone, and return the last test."""
@@ -319,6 +336,7 @@ class _Study:
             writer.tables(),
             tasks=extras or {task.name: {} for task in self.experiment.tasks},
             adapters=learner.arrays(),
+            learner=self._stand_in,
             host=host,
             status=status,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleetlora.config import Experiment
 from fleetlora.errors import ConfigError
@@ -14,7 +15,7 @@ from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.vehicle import forecast
 from fleetlora.federation.world import World
-from fleetlora.materials import Materials, build_materials
+from fleetlora.materials import CurveMaterials, Materials
 from fleetlora.records import Ledger
 from fleetlora.rng import stream
 from fleetlora.scenery import Scenery, build_scenery
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from fleetlora.federation.learner import Learner
 
 __all__ = [
+    "CurveMaterials",
     "Materials",
     "build_learner",
-    "build_materials",
     "build_scenery",
     "build_simulation",
     "build_world",
@@ -71,8 +72,15 @@ def build_world(
     )
 
 
-def build_learner(experiment: Experiment, materials: Materials) -> Learner:
-    """Return a learner with untrained models."""
+def build_learner(experiment: Experiment, materials: Materials | CurveMaterials) -> Learner:
+    """Return a learner that has learned nothing yet.
+
+    Raises:
+        ConfigError: It is a curve that knows nothing of the experiment's method or ranks.
+    """
+    ranks = np.asarray(experiment.lora.ranks, dtype=np.int64)
+    if isinstance(materials, CurveMaterials):
+        return _curve_learner(experiment, materials, ranks)
     from fleetlora.federation.lora_learner import LoraLearner
     from fleetlora.lora import CohortTrainer
 
@@ -84,10 +92,27 @@ def build_learner(experiment: Experiment, materials: Materials) -> Learner:
         rule=experiment.aggregation.options,
         tasks=materials.tasks,
         shards=materials.shards,
-        ranks=np.asarray(experiment.lora.ranks, dtype=np.int64),
+        ranks=ranks,
         trainer=trainer,
         seed=experiment.seed,
         tail=experiment.evaluation.tail,
+    )
+
+
+def _curve_learner(experiment: Experiment, materials: CurveMaterials, ranks: NDArray[np.int64]) -> Learner:
+    from fleetlora.curves import recipe_of
+    from fleetlora.federation.curve_learner import CurveLearner
+
+    names = [task.name for task in experiment.tasks]
+    return CurveLearner(
+        names=names,
+        curves=[materials.curves.tasks[name] for name in names],
+        recipe=recipe_of(experiment.model_dump(mode="json")),
+        shards=materials.shards,
+        ranks=ranks,
+        rate_end=experiment.training.rate_end,
+        tail=experiment.evaluation.tail,
+        seed=experiment.seed,
     )
 
 

@@ -11,6 +11,7 @@ import typer
 
 from fleetlora.cli_bench import bench
 from fleetlora.cli_compare import compare
+from fleetlora.cli_curve import fit_curve
 from fleetlora.cli_options import Json, Overwrite, Source, Values, percent, print_json
 from fleetlora.cli_regret import regret
 from fleetlora.errors import FleetLoraError, InputError
@@ -30,6 +31,7 @@ app.add_typer(traces_app, name="traces")
 app.add_typer(assets_app, name="assets")
 app.command()(bench)
 app.command()(compare)
+app.command()(fit_curve)
 app.command()(regret)
 
 TraceInput = Annotated[
@@ -111,6 +113,10 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
         f"{result['rounds']} rounds of {result['latency_s']['mean_round']:.1f} s on average, "
         f"{updates['delivered']} of {updates['started']} updates delivered, {result['handoffs']} handoffs"
     )
+    if "learner" in result:
+        from fleetlora.report.words import stand_in
+
+        print(stand_in(result["learner"]))
     print(f"digest {result['digest']}")
     print(f"{folder / 'report.html' if report else folder}")
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -150,6 +150,21 @@ class BackboneSection(Settings):
     )
 
 
+class LearnerSection(Settings):
+    """What learns: real adapters, or a curve that was fitted to runs of real ones."""
+
+    kind: Literal["lora", "curve"] = Field(
+        "lora", description="lora trains real adapters; curve trains nothing and says so"
+    )
+    curve: str | None = Field(None, description="kind 'curve': the file that `fleetlora fit-curve` wrote")
+
+    @model_validator(mode="after")
+    def _named(self) -> LearnerSection:
+        if (self.kind == "curve") != (self.curve is not None):
+            raise ValueError("kind 'curve' needs learner.curve, and nothing else does")
+        return self
+
+
 class Experiment(Settings):
     """Everything that determines a run: equal experiments give equal digests."""
 
@@ -165,6 +180,7 @@ class Experiment(Settings):
     energy: EnergyModel = EnergyModel()
     rsu_power: RsuPower = RsuPower()
     devices: tuple[DeviceClass, ...] = DEFAULT_DEVICES
+    learner: LearnerSection = LearnerSection()
     backbone: BackboneSection = BackboneSection()
     lora: LoraSection = LoraSection()
     training: LocalTraining = LocalTraining()

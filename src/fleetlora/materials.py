@@ -1,22 +1,39 @@
-"""What learning needs beside the world: the backbone, the tasks' encoded data, and who holds what."""
+"""What learning needs beside the world: the backbone, the tasks' encoded data, and who holds what.
+
+A learner that is a curve needs no model and no texts: the curves, and who holds how much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from fleetlora.config import Experiment, TaskSection
+from fleetlora.errors import ConfigError
 from fleetlora.federation.world import World
 from fleetlora.rng import stream
 
 if TYPE_CHECKING:
+    from fleetlora.curves import Curves
     from fleetlora.lora import Backbone, PrefixCache
-    from fleetlora.tasks import Shards, TaskData
+    from fleetlora.tasks import ImageExamples, Labelled, Shards, TaskData, TextExamples
 
-__all__ = ["Materials", "build_materials", "deal_shards", "load_backbone", "load_task"]
+__all__ = [
+    "CurveMaterials",
+    "Materials",
+    "deal_shards",
+    "load_backbone",
+    "load_curves",
+    "load_labels",
+    "load_task",
+]
+
+#: A task's training rows, with or without what is in them.
+Rows: TypeAlias = "Labelled | TextExamples | ImageExamples"
 
 #: Called with one line about the step that begins.
 Say = Callable[[str], None]
@@ -35,18 +52,12 @@ class Materials:
     cache: PrefixCache
 
 
-def build_materials(experiment: Experiment, world: World, say: Say = lambda line: None) -> Materials:
-    """Return the backbone, the encoded tasks and their partition over the vehicles of ``world``.
+@dataclass(frozen=True)
+class CurveMaterials:
+    """What a learner needs that is a curve: the curves, and who holds what of each task."""
 
-    Raises:
-        InputError: The model or a task's data is not usable.
-    """
-    from fleetlora.lora import PrefixCache
-
-    backbone = load_backbone(experiment, say)
-    tasks = [load_task(experiment, section, say) for section in experiment.tasks]
-    cache = PrefixCache(experiment.backbone.cache_mib * 2**20)
-    return Materials(backbone, tasks, deal_shards(experiment, world, tasks), cache)
+    curves: Curves
+    shards: list[Shards]
 
 
 def load_backbone(experiment: Experiment, say: Say = lambda line: None) -> Backbone:
@@ -77,18 +88,54 @@ def load_task(experiment: Experiment, section: TaskSection, say: Say = lambda li
     return encode_task(section.name, section.options.load(), path, section.encoding)
 
 
-def deal_shards(experiment: Experiment, world: World, tasks: list[TaskData]) -> list[Shards]:
-    """Return which samples of each task every vehicle of ``world`` holds."""
+def load_curves(experiment: Experiment) -> Curves:
+    """Return the experiment's learning curves.
+
+    Raises:
+        InputError: The file is no curve.
+        ConfigError: It is one of other tasks, another model or other training; names the key.
+    """
+    from fleetlora.curves import base_of, read_curves
+
+    path = experiment.learner.curve
+    assert path is not None  # the section has checked it
+    curves = read_curves(Path(path))
+    base = base_of(experiment.model_dump(mode="json"))
+    for key in sorted({*base, *curves.base}):
+        if base.get(key) != curves.base.get(key):
+            raise ConfigError(
+                f"{path} was fitted to runs with {curves.base.get(key)!r} here, this experiment has "
+                f"{base.get(key)!r}",
+                where=key,
+                mend="fit a curve to runs of this experiment with `fleetlora fit-curve`",
+            )
+    return curves
+
+
+def load_labels(section: TaskSection, say: Say = lambda line: None) -> Labelled:
+    """Return the labels of a task's training rows, which a partition deals out.
+
+    Raises:
+        InputError: The data is not usable.
+    """
+    from fleetlora.tasks import label_task
+
+    say(f"reading the labels of task {section.name} ({section.component})")
+    return label_task(section.name, section.options.load(), section.encoding)
+
+
+def deal_shards(experiment: Experiment, world: World, rows: Sequence[Rows]) -> list[Shards]:
+    """Return which of each task's training ``rows`` every vehicle of ``world`` holds."""
     home = _homes(world)
     return [
         section.partition.split(
-            data.train.labels,
+            mine.labels,
             world.tracks.n_vehicles,
             stream(experiment.seed, "partition", section.name),
             home_xy=home,
-            groups=data.train.group,
+            groups=mine.group,
         )
-        for section, data in zip(experiment.tasks, tasks, strict=True)
+        for section, mine in zip(experiment.tasks, rows, strict=True)
     ]
 
 

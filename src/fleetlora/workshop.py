@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleetlora.build import build_scenery, build_world
 from fleetlora.config import Experiment, TaskSection
 from fleetlora.federation.world import World
-from fleetlora.materials import Materials, deal_shards, load_backbone, load_task
+from fleetlora.materials import (
+    CurveMaterials,
+    Materials,
+    deal_shards,
+    load_backbone,
+    load_curves,
+    load_labels,
+    load_task,
+)
 
 if TYPE_CHECKING:
     from fleetlora.lora import PrefixCache
@@ -42,21 +51,33 @@ class Workshop:
         scenery = self._keep("scenery", values, lambda: build_scenery(experiment, say))
         return build_world(experiment, say, scenery)
 
-    def materials(self, experiment: Experiment, world: World, say: Say = lambda line: None) -> Materials:
-        """Return the backbone, the encoded tasks and their partition over the vehicles of ``world``.
+    def materials(
+        self, experiment: Experiment, world: World, say: Say = lambda line: None
+    ) -> Materials | CurveMaterials:
+        """Return what the experiment's learner needs, the tasks dealt out over the vehicles of ``world``.
 
         Raises:
-            InputError: The model or a task's data is not usable.
+            InputError: The model, a task's data or the curve is not usable.
         """
+        if experiment.learner.kind == "curve":
+            return self._curve_materials(experiment, world, say)
         path = experiment.backbone.path
         backbone = self._keep("backbone", path, lambda: load_backbone(experiment, say))
         tasks = [self._task(experiment, section, say) for section in experiment.tasks]
         cache = self._keep("cache", _values(experiment, "backbone", "tasks"), lambda: _cache(experiment))
-        return Materials(backbone, tasks, deal_shards(experiment, world, tasks), cache)
+        shards = deal_shards(experiment, world, [data.train for data in tasks])
+        return Materials(backbone, tasks, shards, cache)
+
+    def _curve_materials(self, experiment: Experiment, world: World, say: Say) -> CurveMaterials:
+        curves = load_curves(experiment)
+        labels = [
+            self._keep(f"labels {section.name}", _task_key(section), partial(load_labels, section, say))
+            for section in experiment.tasks
+        ]
+        return CurveMaterials(curves, deal_shards(experiment, world, labels))
 
     def _task(self, experiment: Experiment, section: TaskSection, say: Say) -> TaskData:
-        values = section.model_dump(mode="json", exclude={"partition"})
-        key = json.dumps([experiment.backbone.path, values], sort_keys=True)
+        key = json.dumps([experiment.backbone.path, _task_key(section)])
         return self._keep(f"task {section.name}", key, lambda: load_task(experiment, section, say))
 
     def _keep(self, kind: str, key: str, make: Callable[[], T]) -> T:
@@ -65,6 +86,11 @@ class Workshop:
             self._kept[kind] = (key, make())
         part: T = self._kept[kind][1]
         return part
+
+
+def _task_key(section: TaskSection) -> str:
+    """Return everything about a task's data as text that is equal exactly where it is."""
+    return json.dumps(section.model_dump(mode="json", exclude={"partition"}), sort_keys=True)
 
 
 def _values(experiment: Experiment, *sections: str) -> str:

@@ -5,32 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleetlora import cli
-
 THEORY = (Path(__file__).parents[2] / "docs" / "theory.md").read_text("utf-8")
 
 #: Laid over every documented command, so that it ends in seconds.
 SHORTER = "--horizon 100 --seeds 2 --jobs 1 --no-figures"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Call the command line in this process; return status, output and errors."""
-
-    def command(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fleetlora", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return command
 
 
 def test_a_person_reads_a_table_and_where_the_files_are(call: Any, tmp_path: Path) -> None:

@@ -67,12 +67,14 @@ def build_document(
     columns = {m: {q.key: [rows[m, seed].get(q.key) for seed in seeds] for q in measures} for m in methods}
     means = {m: {q.key: estimate(columns[m][q.key]) for q in measures} for m in methods}
     rivals = [m for m in methods[1:] if adapters[m]]
+    first = played[0].run.result
     return {
         "schema": SCHEMA,
         "name": played[0].run.identity.preset,
         "vehicles": played[0].run.identity.vehicles,
         "rsus": played[0].run.identity.rsus,
         "tasks": list(tasks),
+        **({"learner": first["learner"]} if "learner" in first else {}),
         "methods": methods,
         "reference": methods[0],
         "seeds": seeds,

@@ -54,6 +54,7 @@ def build_result(
     *,
     tasks: Mapping[str, Mapping[str, Any]] | None = None,
     adapters: Mapping[str, np.ndarray] | None = None,
+    learner: Mapping[str, Any] | None = None,
     host: Mapping[str, Any] | None = None,
     status: Literal["complete", "interrupted"] = "complete",
 ) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def build_result(
         tasks: More about each task by name, such as ``accuracy_head_only``; also brings in tasks that
             no table mentions. It may overrule ``accuracy``, ``accuracy_local`` and ``budget_j``.
         adapters: Every trained array by a unique name; part of the digest.
+        learner: What stood in for training, where something did; part of the digest.
         host: Versions and host seconds; not part of the digest.
         status: Whether the run reached its end.
 
@@ -93,6 +95,8 @@ def build_result(
         "handoffs": int(np.count_nonzero(tables["contacts"]["handoff"].to_numpy())),
         "overdraw_j": overdraw_j(energies, {name: t["budget_j"] for name, t in per_task.items()}),
     }
+    if learner is not None:
+        result["learner"] = dict(learner)
     result = _plain(result)
     result["digest"] = digest_of(result, tables, adapters or {})
     result["host"] = _plain(dict(host or {}))

@@ -13,7 +13,7 @@ from fleetlora.report.frame import figures_section, static, whole_page, words_se
 from fleetlora.report.map_still import view_box, whole_box
 from fleetlora.report.markup import element, json_script, table
 from fleetlora.report.settings_table import provenance_html, settings_html
-from fleetlora.report.words import count, joules, percent, span
+from fleetlora.report.words import count, joules, percent, span, stand_in
 
 if TYPE_CHECKING:
     from fleetlora.records import MapData, Run
@@ -67,6 +67,8 @@ def _header(run: Run) -> str:
     shown = "".join(element("span", chip, "chip") for chip in chips)
     if not run.complete:
         shown += element("span", "interrupted: shows what was recorded until then", "chip warning")
+    if "learner" in result:
+        shown += element("span", stand_in(result["learner"]), "chip warning")
     n_tasks = len(run.tasks)
     tasks = {0: "no task yet", 1: "one task"}.get(n_tasks, f"{count(n_tasks)} tasks together")
     fleet = f"{count(identity.vehicles)} vehicles" if identity.vehicles else "A fleet of vehicles"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "NOTHING",
@@ -15,6 +17,7 @@ __all__ = [
     "joules",
     "percent",
     "span",
+    "stand_in",
     "time_unit",
 ]
 
@@ -94,6 +97,16 @@ def span(seconds: float | None) -> str:
         return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
     hours = round(seconds / 3600)
     return f"{hours // 24} d" + (f" {hours % 24} h" if hours % 24 else "")
+
+
+def stand_in(learner: Mapping[str, Any]) -> str:
+    """Return what must be said of results that no training stands behind.
+
+    Args:
+        learner: The part ``learner`` of a result: kind and error by task.
+    """
+    worst = max(learner["error_points"].values())
+    return f"not trained: a fitted learning curve, off by up to {worst:.1f} points on average where checked"
 
 
 def _figures(value: float) -> str:

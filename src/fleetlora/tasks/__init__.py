@@ -2,7 +2,7 @@
 
 from fleetlora.tasks import sources
 from fleetlora.tasks.batching import schedule, schedule_many
-from fleetlora.tasks.encode import Encoding, encode_task
+from fleetlora.tasks.encode import Encoding, Labelled, encode_task, label_task
 from fleetlora.tasks.examples import ImageExamples, TaskData, TextExamples
 from fleetlora.tasks.partition import Partition
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask, TaskSource
@@ -12,6 +12,7 @@ __all__ = [
     "TASK_SOURCES",
     "Encoding",
     "ImageExamples",
+    "Labelled",
     "Partition",
     "RawSplit",
     "RawTask",
@@ -20,6 +21,7 @@ __all__ = [
     "TaskSource",
     "TextExamples",
     "encode_task",
+    "label_task",
     "schedule",
     "schedule_many",
     "sources",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from fleetlora.tasks.raw import RawSplit, RawTask
 from fleetlora.tasks.subsets import stratified_rows
 from fleetlora.tasks.tokens import tokenise
 
-__all__ = ["Encoding", "encode_task"]
+__all__ = ["Encoding", "Labelled", "encode_task", "label_task"]
 
 Codes = npt.NDArray[np.int64]
 
@@ -60,8 +60,41 @@ def encode_task(
         MissingDependencyError: A library for this kind of data is missing.
     """
     encoding = encoding or Encoding()
-    classes, train_codes, test_codes = class_codes(raw, allow_missing=encoding.allow_missing_classes)
+    classes, sides = _chosen(name, raw, encoding, seed)
     folder = backbone_dir(backbone)
+    train, test = (_examples(split, codes, folder, encoding.max_tokens) for split, codes in sides)
+    return TaskData(name, classes, train, test)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A task without its texts or images: all that a partition needs.
+
+    Attributes:
+        labels: (N,) int64 class of each training row.
+        group: (N,) int64 origin of each training row, or None.
+    """
+
+    labels: Codes
+    group: Codes | None
+
+
+def label_task(name: str, raw: RawTask, encoding: Encoding, *, seed: int = 0) -> Labelled:
+    """Return the labels of the training rows that :func:`encode_task` would keep.
+
+    Raises:
+        InputError: The rows cannot be used; names the place.
+        ConfigError: A limit does not fit the data.
+    """
+    _, ((split, codes), _) = _chosen(name, raw, encoding, seed)
+    return Labelled(codes, _groups(split))
+
+
+def _chosen(
+    name: str, raw: RawTask, encoding: Encoding, seed: int
+) -> tuple[tuple[str, ...], list[tuple[RawSplit, Codes]]]:
+    """Return the classes, and the rows of the training and the test side that are used."""
+    classes, train_codes, test_codes = class_codes(raw, allow_missing=encoding.allow_missing_classes)
     sides = []
     for side, split, codes, limit in (
         ("train", raw.train, train_codes, encoding.max_train),
@@ -74,12 +107,18 @@ def encode_task(
                 mend=f"set it to at least {len(np.unique(codes))}",
             )
         rows = stratified_rows(codes, limit or len(codes), stream(seed, "tasks", name, side))
-        sides.append(_examples(split.take(rows), codes[rows], folder, encoding.max_tokens))
-    return TaskData(name, classes, sides[0], sides[1])
+        sides.append((split.take(rows), codes[rows]))
+    return classes, sides
+
+
+def _groups(split: RawSplit) -> Codes | None:
+    if split.group is None:
+        return None
+    return np.unique(split.group, return_inverse=True)[1].astype(np.int64)
 
 
 def _examples(split: RawSplit, codes: Codes, backbone: Path, max_tokens: int) -> TextExamples | ImageExamples:
-    group = None if split.group is None else np.unique(split.group, return_inverse=True)[1].astype(np.int64)
+    group = _groups(split)
     if split.texts is not None:
         _check_texts(split)
         examples = TextExamples(codes, tokenise(split.texts, backbone, max_tokens), group)

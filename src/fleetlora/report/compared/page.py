@@ -12,7 +12,7 @@ from fleetlora.report.compared.words import came_out, difference_said, what_was_
 from fleetlora.report.figure import Figure
 from fleetlora.report.frame import figures_section, whole_page, words_section
 from fleetlora.report.markup import element, table
-from fleetlora.report.words import count, joules, percent, span
+from fleetlora.report.words import count, joules, percent, span, stand_in
 
 __all__ = ["comparison_page"]
 
@@ -69,6 +69,8 @@ def _header(document: Document) -> str:
         f"reference {document['reference']}",
     ]
     shown = "".join(element("span", chip, "chip") for chip in chips)
+    if document.get("learner"):
+        shown += element("span", stand_in(document["learner"]), "chip warning")
     return (
         f'<header><div class="overline">fleetlora · comparison of methods</div>'
         f'{element("h1", document["name"])}<div class="chips">{shown}</div>'

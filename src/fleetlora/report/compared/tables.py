@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetlora.files import write_text
 from fleetlora.report.compared.columns import Column, columns_of
+from fleetlora.report.words import stand_in
 
 if TYPE_CHECKING:
     from fleetlora.comparison import Comparison
@@ -45,7 +46,12 @@ def write_tables(comparison: Comparison) -> None:
 
 def as_csv(comparison: Comparison) -> str:
     """Return a row for every run; an absent value is empty, and no text can be taken for a formula."""
+    import polars as pl
+
     frame, text = comparison.runs, io.StringIO()
+    learner = comparison.document.get("learner")
+    if learner:
+        frame = frame.with_columns(learner=pl.lit(learner["kind"]))
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_harmless(name) for name in frame.columns])
     writer.writerows([_harmless(value) for value in row] for row in frame.iter_rows())
@@ -64,9 +70,9 @@ def as_latex(document: Mapping[str, Any]) -> str:
     intervals = f" over {n} seeds, 95\\,\\% bootstrap intervals in brackets" if n > 1 else ", one seed"
     head = " & ".join(["method", *(_escaped(column.title) for column in columns)])
     rows = [_latex_row(document, columns, method) for method in methods]
-    marked = ""
+    marked = f" {_escaped(stand_in(document['learner']))}." if document.get("learner") else ""
     if document["best_homolora"]:
-        marked = (
+        marked += (
             f" $\\dagger$: the best single rank ({_escaped(document['best_homolora'])}), known in hindsight."
         )
     return "\n".join(

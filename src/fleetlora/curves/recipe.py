@@ -1,0 +1,47 @@
+"""What a curve is a curve of: the part of an experiment that decides how updates become accuracy.
+
+The base must be the same in every run that a curve is fitted to, and in every experiment that uses it. The
+recipe, the aggregation rule and the step size, may differ: a curve holds a factor and an end for each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["base_of", "recipe_of"]
+
+#: Keys of ``training`` that do not belong to the base: a feature of the curve, and the recipe's own.
+_FREE = ("steps", "rate_factor")
+
+
+def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the base of a configuration by dotted keys: the model, what is adapted, how, and on which data.
+
+    Args:
+        config: A whole configuration, as ``config.toml`` of a run holds it or as it is dumped.
+    """
+    config = _told(config)
+    base: dict[str, Any] = {"backbone.path": config["backbone"]["path"]}
+    base |= {f"lora.{key}": value for key, value in config["lora"].items() if key != "ranks"}
+    base |= {f"training.{key}": value for key, value in config["training"].items() if key not in _FREE}
+    base["evaluation.tail"] = config["evaluation"]["tail"]
+    for task in config["tasks"]:
+        about = {key: value for key, value in task.items() if key not in ("name", "partition")}
+        base |= {f"tasks.{task['name']}.{key}": value for key, value in about.items()}
+    return base
+
+
+def recipe_of(config: Mapping[str, Any]) -> str:
+    """Return the key of a configuration's recipe: JSON of its aggregation rule and step size."""
+    config = _told(config)
+    recipe = {"aggregation": config["aggregation"], "rate_factor": config["training"]["rate_factor"]}
+    return json.dumps(recipe, sort_keys=True)
+
+
+def _told(value: Any) -> Any:
+    """Return ``value`` without keys of None, which a file cannot hold, and with lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _told(item) for key, item in value.items() if item is not None}
+    return [_told(item) for item in value] if isinstance(value, list | tuple) else value

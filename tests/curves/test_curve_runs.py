@@ -1,0 +1,245 @@
+"""From real runs to a curve, and from the curve to runs that say what they are."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fleetlora
+from fleetlora.curves import Costs, Curves, fit_curves, read_curves
+from fleetlora.errors import ConfigError, InputError
+from fleetlora.federation.curve_learner import costs_at
+from fleetlora.federation.loop import Simulation
+from fleetlora.records import Run, open_run
+
+
+def _values(tiny: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    values = copy.deepcopy(tiny)
+    values["round"] = {"count": 8, "period_s": 20.0, "sync_every": 1, "patience": 3.0}
+    values["evaluation"] = {"every": 1, "head_only": False, "tail": 0.3}
+    return {**values, **changes}
+
+
+@pytest.fixture(scope="module")
+def real(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two methods, two seeds, really trained."""
+    folder = tmp_path_factory.mktemp("real")
+    for method in ("random", "homolora-2"):
+        for seed in (0, 1):
+            fleetlora.run(_values(tiny), folder / f"{method}-{seed}", method=method, seed=seed, report=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def curves(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("curve") / "curve.json"
+    fit_curves([real], path)
+    return path
+
+
+def _curve_run(tiny: dict[str, Any], curves: Path, out: Path, **options: Any) -> Run:
+    values = _values(tiny, learner={"kind": "curve", "curve": str(curves)})
+    return fleetlora.run(values, out, report=False, **options)
+
+
+def test_curve_is_read_back_as_it_was_fitted(curves: Path) -> None:
+    read: Curves = read_curves(curves)
+    assert set(read.tasks) == {"signs", "turns"} == set(read.error_points)
+    held = read.document["held_out"]["signs"]
+    assert {(one["method"], one["seed"]) for one in held} == {
+        (method, seed) for method in ("random", "homolora-2") for seed in (0, 1)
+    }
+    assert read.error_points["signs"] == pytest.approx(
+        np.mean([100 * abs(one["predicted"] - one["recorded"]) for one in held]), abs=0.01
+    )
+
+
+def test_recorded_costs_are_those_of_the_real_learner(tiny: dict[str, Any], real: Path, curves: Path) -> None:
+    updates = open_run(real / "random-0").updates
+    recipe = next(iter(read_curves(curves).tasks["signs"].recipes.values()))
+    sizes = dict(zip(updates["rank"].to_list(), updates["bytes_up"].to_list(), strict=True))
+    assert dict(zip(recipe.costs.ranks, recipe.costs.bytes_up, strict=True)) == {
+        rank: sizes[rank] for rank in sorted(sizes)
+    }
+
+
+def test_a_curves_run_says_so_and_leaves_no_adapter(
+    tiny: dict[str, Any], curves: Path, tmp_path: Path
+) -> None:
+    run = _curve_run(tiny, curves, tmp_path / "run", method="random", seed=5)
+    assert run.result["learner"]["kind"] == "curve"
+    assert run.result["learner"]["error_points"] == dict(read_curves(curves).error_points)
+    assert not (run.path / "adapters").exists()
+    assert 0.0 < run.result["mean_accuracy"] < 1.0
+    fleetlora.run(_values(tiny), tmp_path / "trained", seed=5, report=False)
+    assert "learner" not in open_run(tmp_path / "trained").result
+
+
+def test_a_curves_run_moves_the_same_vehicles_and_joules(
+    tiny: dict[str, Any], curves: Path, real: Path, tmp_path: Path
+) -> None:
+    """A policy that does not look at rewards does in both worlds exactly the same."""
+    trained = open_run(real / "random-0").updates
+    moved = _curve_run(tiny, curves, tmp_path / "run", method="random", seed=0).updates
+    columns = ["round", "vehicle", "rank", "steps", "samples", "bytes_up", "outcome"]
+    assert moved.select(columns).equals(trained.select(columns))
+    assert moved["joules"].to_numpy() == pytest.approx(trained["joules"].to_numpy(), rel=1e-6)
+
+
+def test_a_curves_run_resumes_to_the_same_digest(
+    tiny: dict[str, Any], curves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"method": "random", "overrides": ["checkpoint.share=1e9"]}
+    whole = _curve_run(tiny, curves, tmp_path / "whole", **options)
+    step = Simulation.step
+
+    def dies(self: Simulation) -> Any:
+        if self.round == 3:
+            raise RuntimeError("the power is gone")
+        return step(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Simulation, "step", dies)
+        with pytest.raises(RuntimeError):
+            _curve_run(tiny, curves, tmp_path / "cut", **options)
+    assert fleetlora.resume(tmp_path / "cut", report=False).result["digest"] == whole.result["digest"]
+
+
+def test_comparison_with_a_curve_is_labelled_everywhere(
+    tiny: dict[str, Any], curves: Path, tmp_path: Path
+) -> None:
+    from fleetlora.comparison import compare
+
+    values = _values(tiny, learner={"kind": "curve", "curve": str(curves)})
+    done = compare(values, ("random", "homolora-2"), (0,), tmp_path / "out", jobs=1)
+    assert done.document["learner"]["kind"] == "curve"
+    for name in ("report.html", "comparison.tex"):
+        assert "not trained" in (tmp_path / "out" / name).read_text("utf-8"), name
+    assert (tmp_path / "out" / "comparison.csv").read_text("utf-8").splitlines()[0].endswith(",learner")
+
+
+def test_costs_between_recorded_ranks_lie_on_their_line() -> None:
+    costs = Costs((2, 8), (100, 400), (120, 420), (10.0, 40.0), 9)
+    got = costs_at(costs, np.array([2, 4, 16]))
+    assert got.bytes_down.tolist() == [100, 200, 800]
+    assert got.bytes_up.tolist() == [120, 220, 820]
+    assert got.flops_per_step == pytest.approx([10.0, 20.0, 80.0])
+
+
+def test_a_rank_that_cannot_be_told_is_refused() -> None:
+    with pytest.raises(ConfigError, match="never used rank 4"):
+        costs_at(Costs((2,), (100,), (120,), (10.0,), 9), np.array([2, 4]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"lora": {"ranks": [1, 2, 4], "alpha": 8.0}}, "lora.alpha"),
+        (
+            {"training": {"learning_rate": 0.02, "head_learning_rate": 0.05, "steps": 8}},
+            "training.learning_rate",
+        ),
+    ],
+)
+def test_a_curve_of_another_experiment_is_refused(
+    tiny: dict[str, Any], curves: Path, tmp_path: Path, changes: dict[str, Any], key: str
+) -> None:
+    values = _values(tiny, learner={"kind": "curve", "curve": str(curves)}, **changes)
+    with pytest.raises(ConfigError, match="was fitted to runs with") as caught:
+        fleetlora.run(values, tmp_path / "run", report=False)
+    assert caught.value.where == key
+
+
+def test_a_curve_of_other_tasks_is_refused(tiny: dict[str, Any], curves: Path, tmp_path: Path) -> None:
+    values = _values(tiny, learner={"kind": "curve", "curve": str(curves)})
+    values["tasks"][0]["name"] = "lights"
+    with pytest.raises(ConfigError, match="was fitted to runs with") as caught:
+        fleetlora.run(values, tmp_path / "run", report=False)
+    assert str(caught.value.where).startswith("tasks.")
+
+
+def test_a_method_the_curve_knows_nothing_of_is_refused(
+    tiny: dict[str, Any], curves: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="was not fitted to runs with") as caught:
+        _curve_run(tiny, curves, tmp_path / "run", method="hetlora")
+    assert caught.value.where == "learner.curve"
+
+
+def test_a_curve_is_not_fitted_to_runs_of_a_curve(tiny: dict[str, Any], curves: Path, tmp_path: Path) -> None:
+    _curve_run(tiny, curves, tmp_path / "run", method="random")
+    with pytest.raises(InputError, match="made with a curve"):
+        fit_curves([tmp_path / "run"], tmp_path / "again.json")
+
+
+def test_runs_of_different_training_make_no_curve(tiny: dict[str, Any], real: Path, tmp_path: Path) -> None:
+    fleetlora.run(_values(tiny), tmp_path / "other", overrides=["lora.alpha=4.0"], report=False)
+    with pytest.raises(InputError, match=r"lora\.alpha is 4\.0"):
+        fit_curves([real, tmp_path / "other"], tmp_path / "curve.json")
+
+
+def test_a_rule_whose_bytes_grow_is_refused_until_left_out(
+    tiny: dict[str, Any], real: Path, tmp_path: Path
+) -> None:
+    fleetlora.run(_values(tiny), tmp_path / "flora", method="flora", report=False)
+    with pytest.raises(InputError, match="--leave-out flora"):
+        fit_curves([real, tmp_path / "flora"], tmp_path / "curve.json")
+    fit_curves([real, tmp_path / "flora"], tmp_path / "curve.json", leave_out=["flora"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("[]", "is no curve"),
+        ('{"schema": 1}', "is no curve"),
+        ('{"schema": 9, "base": {}, "tasks": {}, "error_points": {}}', "has layout 9"),
+        ('{"schema": 1, "base": {}, "tasks": {"a": {}}, "error_points": {}}', r"a\.classes"),
+    ],
+)
+def test_a_file_that_is_no_curve_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "curve.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError, match=said):
+        read_curves(path)
+
+
+def test_a_curve_must_be_named_and_used(tiny: dict[str, Any], tmp_path: Path) -> None:
+    for learner in ({"kind": "curve"}, {"kind": "lora", "curve": "curve.json"}):
+        with pytest.raises(ConfigError, match=r"learner\.curve"):
+            fleetlora.run(_values(tiny, learner=learner), tmp_path / "run", report=False)
+
+
+def test_command_fits_and_says_how_far_off(call: Any, real: Path, tmp_path: Path) -> None:
+    out = tmp_path / "curve.json"
+    status, said, _ = call("fit-curve", real, "--out", out)
+    assert status == 0
+    assert "points on average, 4 runs held out" in said
+    status, said, _ = call("fit-curve", real, "--out", out, "--json")
+    assert (status, json.loads(said)["schema"]) == (0, 1)
+    status, _, told = call("fit-curve", tmp_path / "none")
+    assert status == 2
+    assert "holds no finished run" in told
+
+
+def test_documented_commands_work_one_after_the_other(
+    call: Any, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands of docs/curves.md, on a tiny experiment in the preset's place."""
+    import tomli_w
+
+    page = (Path(__file__).parents[2] / "docs" / "curves.md").read_text("utf-8")
+    commands = re.findall(r"^    fleetlora ([^\n]*)$", page, flags=re.MULTILINE)
+    assert len(commands) == 3
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(tomli_w.dumps(_values(tiny)), "utf-8")
+    for command in commands:
+        status, _, told = call(*shlex.split(command.replace("warsaw-small", "tiny.toml")), "--json")
+        assert (status, told) == (0, ""), command
