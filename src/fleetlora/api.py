@@ -144,6 +144,7 @@ class _Recorder:
     def on_round(self, report: RoundReport) -> None:
         self.writer.append("rounds", report.rounds)
         self.writer.append("updates", report.updates)
+        self.writer.append("faults", report.faults)
         self.writer.append_ledger(self.simulation.ledger)
         if self._due(report.round + 1):
             self._checkpoint()
@@ -231,7 +232,8 @@ class _Study:
         """Play it from the start."""
         learner = build_learner(self.experiment, self.materials)
         simulation = build_simulation(self.experiment, self.world, learner)
-        with RunWriter(out, to_toml(self.experiment), self.identity, overwrite) as writer:
+        optional = ("faults",) if self.experiment.faults.on else ()
+        with RunWriter(out, to_toml(self.experiment), self.identity, overwrite, optional) as writer:
             writer.log(str(self.world.account))
             self._to_the_end(simulation, learner, writer)
 

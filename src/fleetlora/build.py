@@ -12,6 +12,8 @@ from fleetlora.config import Experiment
 from fleetlora.errors import ConfigError
 from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.costs import UpdateCosts
+from fleetlora.federation.faulty_world import with_faults
+from fleetlora.federation.inbox import inbox_of
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.vehicle import forecast
 from fleetlora.federation.world import World
@@ -50,12 +52,13 @@ def build_world(
 
     Raises:
         InputError: The tracks or sites are not usable, or no vehicle ever meets an RSU.
+        ConfigError: A fault's window lies outside the run.
     """
     from fleetlora.physics import Link, ShadowField, assign_devices
 
     scenery = scenery or build_scenery(experiment, say)
     seed, sites, radio = experiment.seed, scenery.sites, experiment.radio.options
-    return World(
+    world = World(
         tracks=scenery.tracks,
         account=scenery.account,
         sites=sites,
@@ -70,6 +73,7 @@ def build_world(
         backhaul=experiment.backhaul,
         sampling=experiment.sampling,
     )
+    return with_faults(world, experiment.faults, seed)
 
 
 def build_learner(experiment: Experiment, materials: Materials | CurveMaterials) -> Learner:
@@ -141,6 +145,7 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
             reward=experiment.reward,
             evaluation=experiment.evaluation,
         ),
+        inbox=inbox_of(experiment.faults, world.tracks.n_vehicles, experiment.seed),
     )
 
 
@@ -158,7 +163,7 @@ def _require_updates(
         )
     compute_s = experiment.training.steps * costs.flops_per_step[0] / world.computers.flops_per_s[able]
     limit_s = experiment.round.limit_s(compute_s)
-    least_j = world.energy.worst_case_j(compute_s, limit_s, world.computers.take(able)).min()
+    least_j = world.energy.worst_case_j(compute_s, limit_s, world.computers.take(able), world.slowest).min()
     if budget_j < least_j:
         raise ConfigError(
             f"task {name!r} may spend {budget_j:.3g} J, less than the {least_j:.3g} J that one update of "

@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.faults import FaultSettings
 from fleetlora.federation.departures import DEPARTURE_RULES
 from fleetlora.federation.settings import (
     AdmissionSettings,
@@ -194,6 +195,7 @@ class Experiment(Settings):
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    faults: FaultSettings = FaultSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:

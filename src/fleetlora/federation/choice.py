@@ -86,6 +86,7 @@ def foresee(
         up_bps,
         sharing,
         round.limit_s,
+        world.slowest,
     )
     return Outlook(
         vehicle=vehicle,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,7 @@ class Flight:
         rsu_j: Joules its own RSU spent on it.
         rsu_to_j: Joules the RSU after the hand-off spent on it.
         residence_s: Seconds the vehicle really had left in contact when the round began.
+        stamp_s: When it ended as its RSU has it, who may believe the vehicle's clock.
     """
 
     download_s: Floats
@@ -103,6 +104,7 @@ class Flight:
     rsu_j: Floats
     rsu_to_j: Floats
     residence_s: Floats
+    stamp_s: Floats
 
     @property
     def arrived(self) -> Bools:
@@ -135,10 +137,12 @@ def fly(world: World, started: Started, here: Here) -> Flight:
 
     Vehicles that transmit at the same time in one RSU share its band. An update that is not through when its
     vehicle is handed off goes on at the next RSU if the plan says so and the download is done; otherwise it
-    ends there. What is not through at its limit is lost. Joules count, whatever came of them.
+    ends there. What is not through at its limit, or when its vehicle starts anew, is lost. Joules count,
+    whatever came of them.
     """
+    started = replace(started, compute_s=world.computing_s(started.vehicle, here.time_s, started.compute_s))
     leaves_s = here.leaves_s[started.vehicle]
-    limit = here.time_s + started.limit_s
+    limit = np.minimum(here.time_s + started.limit_s, world.halts_s(started.vehicle, here.time_s))
     first, capacity = _first_legs(world, started, here, np.minimum(leaves_s, limit))
     legs = _Legs(*(np.empty(0, kind) for kind in (np.int64, np.int64, float, float, float)))
     course = run_airtime(first, capacity)
@@ -210,7 +214,7 @@ def _account(
     end_s, rsu_to = course.end_s[first].copy(), np.full(n, -1, dtype=np.int64)
     given_up = started.gives_up & ~course.done[first] & (course.end_s[first] < limit)
     given_up[legs.row] = False
-    backhaul_s = world.backhaul.seconds(started.bytes_up[legs.row])
+    backhaul_s = world.backhaul_s(started.bytes_up[legs.row], course.end_s[second])
     end_s[legs.row] = course.end_s[second] + np.where(course.done[second], backhaul_s, 0.0)
     rsu_to[legs.row] = legs.rsu
     rsu_to_j = np.zeros(n)
@@ -228,6 +232,7 @@ def _account(
         rsu_j=world.rsu_power.energy_j(course.down_air_s[first], course.up_air_s[first]),
         rsu_to_j=rsu_to_j,
         residence_s=here.leaves_s[started.vehicle] - here.time_s,
+        stamp_s=end_s,
     )
 
 

@@ -15,11 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetlora.faults import Events
 from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.choice import Outlook, foresee, make_offers, plan_departure
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.departures import DepartureRule
 from fleetlora.federation.flight import Flight, Started, fly
+from fleetlora.federation.inbox import Inbox
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
 from fleetlora.federation.residence import Residence, ResidencePredictor
 from fleetlora.federation.reward import gain, reward
@@ -72,6 +74,7 @@ class Simulation:
         dividing: How the joules are divided among the tasks.
         ledger: Takes every joule, and knows what each task may still spend.
         rules: The loop's settings.
+        inbox: How updates that are through reach their aggregators.
     """
 
     def __init__(
@@ -83,9 +86,11 @@ class Simulation:
         dividing: Dividing,
         ledger: Ledger,
         rules: Rules,
+        inbox: Inbox | None = None,
     ) -> None:
         self.world, self.learner, self.policies = world, learner, policies
         self.departure, self.dividing, self.ledger, self.rules = departure, dividing, ledger, rules
+        self.inbox = inbox or Inbox()
         self.tasks = ledger.tasks
         self.residence = ResidencePredictor(world, rules.round.residence_cap_s)
         self.samples = np.stack([learner.samples(k) for k in range(len(self.tasks))], axis=1)
@@ -115,17 +120,17 @@ class Simulation:
         started = Started.joined(
             [self._choose(task, admission, residence, here) for task in range(len(self.tasks))]
         )
-        flight = fly(self.world, started, here)
+        flight, delivery = self._receive(started, fly(self.world, started, here))
         learned = self._train(started, flight)
         rewards = self._teach(started, flight, learned, here)
         self._charge(started, flight)
-        sync_s = self._sync()
-        story = Story(
-            here, admission, started, flight, learned, rewards, sync_s, self._syncs, self._evaluate()
-        )
+        synced, sync_s = self._sync(float(flight.end_s.max(initial=here.time_s)))
+        tests = self._evaluate(synced)
+        story = Story(here, admission, started, flight, learned, rewards, sync_s, synced, tests)
         clock_s = self._next_start_s(story)
         self._settle(before_j, clock_s)
-        self._divide()
+        self._divide(synced)
+        self._forget(clock_s)
         report = report_round(
             self.round,
             clock_s,
@@ -134,6 +139,7 @@ class Simulation:
             self.world.device_names,
             self.samples,
             story,
+            Events.joined([delivery, self.world.events(started, flight, here, clock_s)]),
         )
         self.round, self.clock_s = self.round + 1, report.clock_s
         return report
@@ -221,6 +227,11 @@ class Simulation:
             worst_j=outlook.expected.worst_j[rows, arm],
         )
 
+    def _receive(self, started: Started, flight: Flight) -> tuple[Flight, Events]:
+        """Let the RSUs take the updates that are through."""
+        closes_s = self.clock_s + self.rules.round.deadline_s
+        return self.inbox.take(self.round, self.clock_s, closes_s, started, flight)
+
     def _train(self, started: Started, flight: Flight) -> Learned:
         """Train the updates that arrive; what the others would have learned nobody ever sees."""
         learned = Learned.unknown(len(started))
@@ -234,7 +245,7 @@ class Simulation:
 
     def _teach(self, started: Started, flight: Flight, learned: Learned, here: Here) -> Floats:
         """Tell every vehicle's policy what its choice came to; return the rewards."""
-        latency_s = flight.end_s - here.time_s
+        latency_s = flight.stamp_s - here.time_s
         gains = gain(learned.loss_before, learned.loss_after, flight.arrived)
         rewards = reward(
             gains,
@@ -298,9 +309,16 @@ class Simulation:
             allotted_j = (budget_j - earlier_j) * (now - was) / (1.0 - was)
             policy.settle(Account(total_j - earlier_j, allotted_j, total_j, budget_j, now, time_binds))
 
-    def _divide(self) -> None:
+    def _forget(self, clock_s: float) -> None:
+        """Let the vehicles that started anew during the round forget what they had learned by themselves."""
+        vehicle = self.world.rebooted(self.clock_s, clock_s)
+        if len(vehicle):
+            for policy in self.policies:
+                policy.forget(vehicle)
+
+    def _divide(self, synced: bool) -> None:
         """Divide what is left of the joules anew when the cloud has merged."""
-        if not self._syncs:
+        if not synced:
             return
         spent, budget = (
             np.array([of(name) for name in self.tasks]) for of in (self.ledger.spent_j, self.ledger.budget_j)
@@ -318,20 +336,28 @@ class Simulation:
         last = self.round + 1 == self.rules.round.count
         return last or (self.round + 1) % self.rules.round.sync_every == 0
 
-    def _sync(self) -> Floats:
-        """Merge the RSUs' models at the cloud when it is time; return the seconds it takes, by task."""
+    def _sync(self, over_s: float) -> tuple[bool, Floats]:
+        """Merge the RSUs' models at the cloud when it is time and the cloud answers.
+
+        Args:
+            over_s: Virtual time at which the last update was through.
+
+        Returns:
+            Whether they were merged, and the (K,) seconds it took.
+        """
         seconds = np.zeros(len(self.tasks))
-        if self._syncs:
+        synced = self._syncs and self.world.cloud_answers(over_s)
+        if synced:
             for task in range(len(self.tasks)):
                 self.learner.sync(task)
-                seconds[task] = 2 * self.world.backhaul.seconds(self.learner.model_bytes(task))
-        return seconds
+                seconds[task] = 2 * self.world.backhaul_s(self.learner.model_bytes(task), over_s)
+        return synced, seconds
 
-    def _evaluate(self) -> dict[int, Score]:
+    def _evaluate(self, synced: bool) -> dict[int, Score]:
         """Test the aggregated models when it is time."""
         rules = self.rules.evaluation
         every = self.rules.round.sync_every * rules.every
-        if not self._syncs or (self.round + 1) % every or self.clock_s < self._tested_s + rules.every_s:
+        if not synced or (self.round + 1) % every or self.clock_s < self._tested_s + rules.every_s:
             return {}
         self._tested_s, samples = self.clock_s, rules.samples
         return {task: self.learner.evaluate(task, samples) for task in range(len(self.tasks))}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetlora.faults import Events
 from fleetlora.federation.flight import Flight, Started
 from fleetlora.federation.learner import Learned, Score
 from fleetlora.federation.rsu import Admission
@@ -24,12 +25,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RoundReport:
-    """One round: columns of the ``rounds`` table, one row a task, and of the ``updates`` table."""
+    """One round: columns of ``rounds``, one row a task, of ``updates``, and of ``faults``."""
 
     round: int
     clock_s: float
     rounds: dict[str, Any]
     updates: dict[str, Any]
+    faults: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def report_round(
     device: NDArray[Any],
     samples: NDArray[np.int64],
     story: Story,
+    events: Events,
 ) -> RoundReport:
     """Return a round's rows.
 
@@ -171,10 +174,12 @@ def report_round(
         device: (V,) name of each vehicle's device class.
         samples: (V, K) training samples of each vehicle and task.
         story: What happened.
+        events: What went wrong.
     """
     return RoundReport(
         round,
         clock_s,
         _rounds(round, ledger, policies, story),
         _updates(round, ledger.tasks, device, samples, story),
+        events.rows(round, ledger.tasks),
     )

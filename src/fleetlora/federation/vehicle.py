@@ -45,6 +45,7 @@ def forecast(
     up_bps: Floats,
     sharing: Floats,
     limit_s: Callable[[Floats], Floats],
+    slowest: float = 1.0,
 ) -> Forecast:
     """Return what n vehicles expect an update of each of A ranks to take and to cost.
 
@@ -58,6 +59,7 @@ def forecast(
         sharing: (n,) how many vehicles the RSU admitted, each expected to take an equal part of the band.
         limit_s: After how long a vehicle gives up an update that it foresees to take so long, both (n, A);
             what an update can cost at most depends on it.
+        slowest: How many times as long as foreseen the steps may take; it counts in the worst case alone.
     """
     n, arms = len(devices.flops_per_s), len(costs.ranks)
     per_down = (sharing / np.maximum(down_bps, 1.0))[:, None]
@@ -68,6 +70,6 @@ def forecast(
     each = devices.take(np.repeat(np.arange(n), arms))
     spent = energy.energy_j(download_s.ravel(), compute_s.ravel(), upload_s.ravel(), each)
     limit = limit_s(download_s + compute_s + upload_s).ravel()
-    worst_j = energy.worst_case_j(compute_s.ravel(), limit, each)
+    worst_j = energy.worst_case_j(compute_s.ravel(), limit, each, slowest)
     tables = (spent.total_j, spent.compute_j, worst_j)
     return Forecast(download_s, compute_s, upload_s, *(table.reshape(n, arms) for table in tables))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from fleetlora.faults import Events
 from fleetlora.physics import (
     Backhaul,
     Capacity,
@@ -21,6 +23,9 @@ from fleetlora.physics import (
 )
 from fleetlora.roadside import Contacts, Sites
 from fleetlora.traces import Account, Tracks
+
+if TYPE_CHECKING:
+    from fleetlora.federation.flight import Flight, Started
 
 __all__ = ["Here", "World"]
 
@@ -117,3 +122,34 @@ class World:
             return state.x_m, state.y_m
 
         return capacity_along(positions, self.link, rsu, from_s, to_s, self.sampling)
+
+    # What follows is so as long as nothing goes wrong; FaultyWorld says otherwise.
+
+    @property
+    def slowest(self) -> float:
+        """How many times as long as foreseen local steps may take."""
+        return 1.0
+
+    def computing_s(self, vehicle: Ints, from_s: float, planned_s: Floats) -> Floats:
+        """Return (n,) how long local steps really take that were planned to take ``planned_s``."""
+        return planned_s
+
+    def halts_s(self, vehicle: Ints, from_s: float) -> Floats:
+        """Return (n,) when each vehicle's computer next starts anew, which ends its update."""
+        return np.full(len(vehicle), np.inf)
+
+    def rebooted(self, from_s: float, to_s: float) -> Ints:
+        """Return the vehicles whose computers start anew in ``[from_s, to_s)``."""
+        return np.empty(0, dtype=np.int64)
+
+    def backhaul_s(self, n_bytes: ArrayLike, at_s: ArrayLike) -> Floats:
+        """Return the seconds that a transfer over the backhaul takes that begins at ``at_s``."""
+        return self.backhaul.seconds(n_bytes)
+
+    def cloud_answers(self, at_s: float) -> bool:
+        """Tell whether the RSUs reach the cloud."""
+        return True
+
+    def events(self, started: Started, flight: Flight, here: Here, to_s: float) -> Events:
+        """Return what went wrong in a round that lasted until ``to_s``, beside its deliveries."""
+        return Events.none()

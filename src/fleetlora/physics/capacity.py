@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fleetlora.physics.link import Link
-from fleetlora.physics.piecewise import first_reach
+from fleetlora.physics.piecewise import first_reach, value_at
 from fleetlora.settings import Settings, quantity
 
 __all__ = ["Capacity", "Sampling", "capacity_along"]
@@ -85,6 +85,26 @@ class Capacity:
             )
 
         return cls(column("t_s"), column("down_bits"), column("up_bits"))
+
+    def scaled(self, edges_s: Floats, share: Callable[[Floats], Floats]) -> Capacity:
+        """Return the capacity with its rates multiplied by shares that change at known times only.
+
+        Args:
+            edges_s: ``(n, M)`` times at which a row's share may change.
+            share: Gives the shares ``(n, K)`` at times ``(n, K)``.
+        """
+        edges = np.clip(edges_s, self.t_s[:, :1], self.t_s[:, -1:])
+        t = np.sort(np.concatenate([self.t_s, edges], axis=1), axis=1)
+        kept = share((t[:, 1:] + t[:, :-1]) / 2)
+        rows = np.repeat(np.arange(len(t)), t.shape[1])
+
+        def table(bits: Floats) -> Floats:
+            fine = value_at(self.t_s, bits, rows, t.ravel()).reshape(t.shape)
+            scaled = np.zeros_like(t)
+            np.cumsum(np.maximum(np.diff(fine, axis=1), 0.0) * kept, axis=1, out=scaled[:, 1:])
+            return scaled
+
+        return Capacity(t, table(self.down_bits), table(self.up_bits))
 
 
 def capacity_along(

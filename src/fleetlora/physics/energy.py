@@ -73,25 +73,34 @@ class EnergyModel(Settings):
             idle_j=self._idle_w(devices) * whole_s,
         )
 
-    def worst_case_j(self, compute_s: ArrayLike, deadline_s: ArrayLike, devices: DeviceColumns) -> Floats:
+    def worst_case_j(
+        self, compute_s: ArrayLike, deadline_s: ArrayLike, devices: DeviceColumns, slowest: float = 1.0
+    ) -> Floats:
         """Return the most joules that one update cut at its deadline can cost.
 
-        Its computing time is known, its transfers are not. The cost is linear in the phases'
-        seconds, which sum to at most the deadline, so the worst case is one of two corners:
-        the download takes everything, or computing is done and the dearer transfer takes the rest.
+        Its computing time is known up to the factor ``slowest``, its transfers are not. The cost is
+        linear in the phases' seconds, which sum to at most the deadline, so the worst case is a corner:
+        the download takes everything, or computing, as short or as long as it may be, is done and the
+        dearer transfer takes the rest.
 
         Args:
             compute_s: ``(n,)`` seconds the computing takes.
             deadline_s: ``(n,)`` seconds from the start of the update to its cut.
             devices: The vehicles' devices, ``n`` rows.
+            slowest: How many times as long the computing may take at most.
 
         Returns:
             ``(n,)`` joules; :meth:`energy_j` never exceeds them, whatever the channel does.
         """
         deadline = np.asarray(deadline_s, dtype=np.float64)
-        compute = np.minimum(np.asarray(compute_s, dtype=np.float64), deadline)
         transfer_w = np.maximum(devices.power_rx_w, devices.power_tx_w)
-        worked = self._compute_w(devices) * compute + transfer_w * (deadline - compute)
+
+        def worked_j(seconds: Floats) -> Floats:
+            compute = np.minimum(seconds, deadline)
+            return np.asarray(self._compute_w(devices) * compute + transfer_w * (deadline - compute))
+
+        planned_s = np.asarray(compute_s, dtype=np.float64)
+        worked = np.maximum(worked_j(planned_s), worked_j(slowest * planned_s))
         stuck = devices.power_rx_w * deadline
         return np.asarray(np.maximum(worked, stuck) + self._idle_w(devices) * deadline)
 

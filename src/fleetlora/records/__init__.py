@@ -9,12 +9,22 @@ from fleetlora.records.measures import latency_s, outcome_counts, residence_fact
 from fleetlora.records.result import RunIdentity, build_result
 from fleetlora.records.run_reader import Run, open_run
 from fleetlora.records.run_writer import RunWriter, check_run_directory
-from fleetlora.records.schemas import ARRIVED, OUTCOMES, PHASES, SCHEMA, TABLES, arrow_schema, arrow_table
+from fleetlora.records.schemas import (
+    ARRIVED,
+    OPTIONAL_TABLES,
+    OUTCOMES,
+    PHASES,
+    SCHEMA,
+    TABLES,
+    arrow_schema,
+    arrow_table,
+)
 
 __all__ = [
     "ARRIVED",
     "CHECKPOINTS",
     "CONFIG",
+    "OPTIONAL_TABLES",
     "OUTCOMES",
     "PHASES",
     "REPORT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleetlora.records.schemas import TABLES
+from fleetlora.records.schemas import OPTIONAL_TABLES, TABLES
 
 __all__ = ["CHECKPOINTS", "CONFIG", "LOG", "MAP", "REPORT", "RESULT", "run_files", "table_file"]
 
@@ -21,7 +21,7 @@ _PATTERNS = (
     RESULT,
     LOG,
     REPORT,
-    *(f"{table}.parquet" for table in TABLES),
+    *(f"{table}.parquet" for table in (*TABLES, *OPTIONAL_TABLES)),
     MAP,
     "figures/*.svg",
     "figures/*.png",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "energy_by_task_j",
+    "fault_counts",
     "last_values",
     "latency_s",
     "outcome_counts",
@@ -54,6 +55,12 @@ def outcome_counts(updates: pa.Table) -> dict[str, int]:
         counts[pair["values"]] = pair["counts"]
     counts["arrived"] = sum(counts[outcome] for outcome in ARRIVED)
     return counts
+
+
+def fault_counts(faults: pa.Table) -> dict[str, int]:
+    """Return how many rows the ``faults`` table has of each kind, of those that came."""
+    pairs = faults["kind"].combine_chunks().value_counts().to_pylist()
+    return {pair["values"]: pair["counts"] for pair in sorted(pairs, key=lambda pair: pair["values"])}
 
 
 def energy_by_task_j(ledger: pa.Table) -> dict[str, float]:

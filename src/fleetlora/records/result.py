@@ -13,6 +13,7 @@ from fleetlora.errors import FleetLoraError
 from fleetlora.records.digest import digest_of
 from fleetlora.records.measures import (
     energy_by_task_j,
+    fault_counts,
     last_values,
     latency_s,
     outcome_counts,
@@ -64,7 +65,7 @@ def build_result(
 
     Args:
         identity: What the run is.
-        tables: All four tables, as :meth:`RunWriter.tables` returns them.
+        tables: All tables, as :meth:`RunWriter.tables` returns them.
         tasks: More about each task by name, such as ``accuracy_head_only``; also brings in tasks that
             no table mentions. It may overrule ``accuracy``, ``accuracy_local`` and ``budget_j``.
         adapters: Every trained array by a unique name; part of the digest.
@@ -97,6 +98,8 @@ def build_result(
     }
     if learner is not None:
         result["learner"] = dict(learner)
+    if "faults" in tables:
+        result["faults"] = fault_counts(tables["faults"])
     result = _plain(result)
     result["digest"] = digest_of(result, tables, adapters or {})
     result["host"] = _plain(dict(host or {}))

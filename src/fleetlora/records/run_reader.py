@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fleetlora.errors import FleetLoraError, InputError
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
 from fleetlora.records.result import RunIdentity, build_result
-from fleetlora.records.schemas import SCHEMA, TABLES, arrow_table
+from fleetlora.records.schemas import OPTIONAL_TABLES, SCHEMA, TABLES, arrow_schema, arrow_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ class Run:
         path: The directory.
         config_toml: Text of ``config.toml``.
         config: The same, parsed.
-        tables: The four tables by name, as Arrow.
+        tables: The four tables by name, and those of the optional ones that are there, as Arrow.
         identity: What the run is, as far as the directory says.
         result: Contents of ``result.json``; for a run stopped before it was written, the same put together
             from the tables, with the status ``interrupted``.
@@ -76,6 +76,11 @@ class Run:
         return self._frame("ledger")
 
     @cached_property
+    def faults(self) -> pl.DataFrame:
+        """One row per fault of the world; none where faults were off."""
+        return self._frame("faults")
+
+    @cached_property
     def log(self) -> str:
         """Text of ``log.txt``, empty when there is none."""
         path = self.path / LOG
@@ -110,7 +115,8 @@ class Run:
     def _frame(self, table: str) -> pl.DataFrame:
         import polars as pl
 
-        frame = pl.from_arrow(self.tables[table])
+        there = self.tables.get(table)
+        frame = pl.from_arrow(arrow_schema(table).empty_table() if there is None else there)
         assert isinstance(frame, pl.DataFrame)
         return frame
 
@@ -128,7 +134,8 @@ def open_run(path: str | Path) -> Run:
             where=str(directory),
             mend="give the directory that `fleetlora run --out` wrote",
         )
-    tables = {table: _read_table(directory / table_file(table), table) for table in TABLES}
+    there = [table for table in OPTIONAL_TABLES if (directory / table_file(table)).exists()]
+    tables = {table: _read_table(directory / table_file(table), table) for table in (*TABLES, *there)}
     config_toml, config = _read_config(directory / CONFIG)
     result = _read_result(directory / RESULT)
     identity = _identity(tables["rounds"], result)

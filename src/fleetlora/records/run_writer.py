@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -41,6 +41,7 @@ class RunWriter:
         config_toml: The experiment's whole configuration, as TOML text.
         identity: What the run is; kept with the tables for the case that it never finishes.
         overwrite: Replace a run that is already there. Only files of a run are removed.
+        optional: Names of the optional tables that the run has.
 
     Raises:
         InputError: The directory holds a run and ``overwrite`` is not set, or holds files of the same
@@ -53,8 +54,9 @@ class RunWriter:
         config_toml: str,
         identity: RunIdentity | None = None,
         overwrite: bool = False,
+        optional: Iterable[str] = (),
     ) -> None:
-        self._hold(Path(directory), identity, {})
+        self._hold(Path(directory), identity, {}, (*TABLES, *optional))
         try:
             self._begin(config_toml, overwrite)
         except OSError as error:
@@ -75,7 +77,7 @@ class RunWriter:
         Raises:
             InputError: Rounds are missing from the tables.
         """
-        kept = {table: _before(run.tables[table], rounds) for table in TABLES if table != "contacts"}
+        kept = {table: _before(run.tables[table], rounds) for table in run.tables if table != "contacts"}
         there = len(kept["rounds"]["round"].unique())
         if there != rounds:
             raise InputError(
@@ -84,17 +86,23 @@ class RunWriter:
                 mend="run again from the start",
             )
         writer = cls.__new__(cls)  # the directory is there: nothing is to be begun
-        writer._hold(run.path, run.identity, kept)
+        writer._hold(run.path, run.identity, kept, run.tables)
         for stale in [run.path / RESULT, *run.path.glob(".*.part")]:
             stale.unlink(missing_ok=True)
         writer.flush()
         return writer
 
-    def _hold(self, directory: Path, identity: RunIdentity | None, rows: Mapping[str, pa.Table]) -> None:
-        """Begin with the rows that are there already, by table."""
+    def _hold(
+        self,
+        directory: Path,
+        identity: RunIdentity | None,
+        rows: Mapping[str, pa.Table],
+        tables: Iterable[str],
+    ) -> None:
+        """Begin the tables with the rows that are there already, by table."""
         self._directory, self._identity = directory, identity
-        self._tables = {table: [rows[table]] if table in rows else [] for table in TABLES}
-        self._unwritten = set(TABLES)
+        self._tables = {table: [rows[table]] if table in rows else [] for table in tables}
+        self._unwritten = set(self._tables)
         self._ledger_rows = rows["ledger"].num_rows if "ledger" in rows else 0
 
     @property
@@ -139,7 +147,7 @@ class RunWriter:
 
     def tables(self) -> dict[str, pa.Table]:
         """Return all rows so far, by table."""
-        return {table: self._whole(table) for table in TABLES}
+        return {table: self._whole(table) for table in self._tables}
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``."""

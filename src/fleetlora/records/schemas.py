@@ -17,7 +17,17 @@ from fleetlora.errors import FleetLoraError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ARRIVED", "OUTCOMES", "PHASES", "SCHEMA", "TABLES", "Column", "arrow_schema", "arrow_table"]
+__all__ = [
+    "ARRIVED",
+    "OPTIONAL_TABLES",
+    "OUTCOMES",
+    "PHASES",
+    "SCHEMA",
+    "TABLES",
+    "Column",
+    "arrow_schema",
+    "arrow_table",
+]
 
 #: Number of the layout of tables and ``result.json``; it grows when an old reader would misread a new run.
 SCHEMA = 1
@@ -120,12 +130,28 @@ LEDGER = (
     Column("joules", "f64", "joules"),
 )
 
+FAULTS = (
+    Column("round", "i32", "number of the round"),
+    Column("kind", "str", "what went wrong"),
+    Column("begin_s", "f64", "virtual time at which it began"),
+    Column("end_s", "f64", "virtual time at which it was over"),
+    Column("rsu", "i32", "RSU it concerns, when one", nullable=True),
+    Column("vehicle", "i32", "vehicle it concerns, when one", nullable=True),
+    Column("task", "str", "task of the update it concerns, when one", nullable=True),
+    Column("value", "f64", "how bad it was, in the kind's own unit: see docs/reliability.md", nullable=True),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "rounds": ROUNDS,
     "updates": UPDATES,
     "contacts": CONTACTS,
     "ledger": LEDGER,
 }
+
+#: Tables that a run has only if what they tell of was switched on.
+OPTIONAL_TABLES: dict[str, tuple[Column, ...]] = {"faults": FAULTS}
+
+_ALL = {**TABLES, **OPTIONAL_TABLES}
 
 
 def arrow_schema(table: str) -> pa.Schema:
@@ -142,7 +168,7 @@ def arrow_schema(table: str) -> pa.Schema:
     }
     fields = [
         pa.field(c.name, types[c.kind], nullable=c.nullable, metadata={"meaning": c.meaning})
-        for c in TABLES[table]
+        for c in _ALL[table]
     ]
     return pa.schema(fields, metadata={"fleetlora.schema": str(SCHEMA), "fleetlora.table": table})
 
@@ -151,7 +177,7 @@ def arrow_table(table: str, columns: Mapping[str, Any] | pa.Table) -> pa.Table:
     """Return rows of ``table`` as Arrow, checked against its schema.
 
     Args:
-        table: Name in :data:`TABLES`.
+        table: Name in :data:`TABLES` or :data:`OPTIONAL_TABLES`.
         columns: Every column by name: an array (n,), or one value for all rows. NaN in a nullable
             float column means null, and so does a negative number in a nullable integer column.
             An Arrow table with these columns also serves.
@@ -168,7 +194,7 @@ def arrow_table(table: str, columns: Mapping[str, Any] | pa.Table) -> pa.Table:
     _check_names(table, columns)
     n_rows = _n_rows(table, columns)
     arrays = []
-    for column, field in zip(TABLES[table], schema, strict=True):
+    for column, field in zip(_ALL[table], schema, strict=True):
         try:
             array = _arrow_array(column, field.type, columns[column.name], n_rows)
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
@@ -182,7 +208,7 @@ def arrow_table(table: str, columns: Mapping[str, Any] | pa.Table) -> pa.Table:
 
 
 def _check_names(table: str, columns: Mapping[str, Any]) -> None:
-    known = {column.name for column in TABLES[table]}
+    known = {column.name for column in _ALL[table]}
     missing, unknown = sorted(known - set(columns)), sorted(set(columns) - known)
     if missing or unknown:
         said = f"columns missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"

@@ -55,6 +55,11 @@ class Learning(Policy):
             self.cost(feedback.joules),
         )
 
+    def forget(self, vehicle: Ints) -> None:
+        """Drop the vehicles' own rows; those of a device class are not theirs."""
+        if not self.options.pooled:
+            self.table.forget(vehicle)
+
     def settle(self, account: Account) -> None:
         """Let old observations fade."""
         self.table.decay()

@@ -200,6 +200,12 @@ class Policy(ABC):
     def update(self, feedback: Feedback) -> None:
         """Learn from the updates of a round. The default learns nothing."""
 
+    def forget(self, vehicle: Ints) -> None:
+        """Drop what these vehicles have learned by themselves; what a fleet shares stays.
+
+        A vehicle forgets when its computer starts anew. The default has nothing to drop.
+        """
+
     def settle(self, account: Account) -> None:
         """Take the coordinator's step at the end of a round; the default does nothing."""
 

@@ -78,6 +78,11 @@ class ArmTable:
         for total, weights in ((self.count, None), (self.reward_sum, reward), (self.cost_sum, cost)):
             total += np.bincount(cell, weights, minlength=total.size).reshape(shape)
 
+    def forget(self, rows: Ints) -> None:
+        """Drop all observations of some rows."""
+        for name in _COLUMNS:
+            getattr(self, name)[rows] = 0.0
+
     def decay(self) -> None:
         """Let one round go by: every observation weighs gamma times what it did.
 

@@ -146,6 +146,12 @@ class UcbDual(Policy):
         self._updates[feedback.vehicle] += 1
         self.table.add(self._row[feedback.vehicle], arm, self._learned(feedback), self._cost(feedback.joules))
 
+    def forget(self, vehicle: Ints) -> None:
+        """Drop the vehicles' own rows and their numbers of updates; pooled rows are the fleet's."""
+        self._updates[vehicle] = 0
+        if not self.options.pooled:
+            self.table.forget(vehicle)
+
     def settle(self, account: Account) -> None:
         """Step the price; let old observations fade."""
         self._rounds += 1
