@@ -11,6 +11,7 @@ import pytest
 
 from fleetlora.federation.budgets import BUDGET_RULES, Dividing
 from fleetlora.federation.departures import DepartureRule, Drop
+from fleetlora.federation.inbox import Inbox
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.rows import RoundReport
 from fleetlora.federation.settings import (
@@ -37,6 +38,7 @@ def simulate(
     departure: DepartureRule | None = None,
     budget_rule: str = "equal",
     every_s: float = 0.0,
+    inbox: Inbox | None = None,
     **round_settings: Any,
 ) -> tuple[Simulation, list[RoundReport]]:
     learner = CountingLearner(world.tracks.n_vehicles)
@@ -71,6 +73,7 @@ def simulate(
             reward=RewardSettings(),
             evaluation=EvaluationSettings(every=1, every_s=every_s),
         ),
+        inbox,
     )
     reports: list[RoundReport] = []
 
