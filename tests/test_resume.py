@@ -15,6 +15,7 @@ import pytest
 import fleetlora
 from fleetlora.console import Quiet
 from fleetlora.errors import InputError
+from fleetlora.faults import FAULTS
 from fleetlora.federation.loop import Simulation
 from fleetlora.records import Checkpoints
 
@@ -245,3 +246,26 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
     assert not list(small_disk.rglob("*.part")), "nothing half-written is left"
     resumed = fleetlora.resume(small_disk / "run", report=False)
     assert resumed.result["digest"] == digest
+
+
+def test_a_resumed_run_meets_the_faults_that_the_whole_run_meets(
+    tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = _values(tiny) | {"faults": dict.fromkeys(FAULTS, "harsh")}
+    whole = fleetlora.run(values, tmp_path / "whole", report=False)
+    assert whole.result["digest"] != digest
+    assert whole.result["overdraw_j"] == 0.0
+    assert sum(whole.result["faults"].values()) == len(whole.faults) > 20
+    _stopped(values, tmp_path / "stopped", 3, monkeypatch)
+    resumed = fleetlora.resume(tmp_path / "stopped", report=False)
+    assert resumed.result["digest"] == whole.result["digest"]
+    assert resumed.faults.equals(whole.faults)
+
+
+def test_faults_that_are_off_leave_no_trace(tiny: dict[str, Any], digest: str, tmp_path: Path) -> None:
+    values = _values(tiny) | {"faults": dict.fromkeys(FAULTS, "off")}
+    plain = fleetlora.run(values, tmp_path / "plain", report=False)
+    assert plain.result["digest"] == digest
+    assert "faults" not in plain.result
+    assert not (plain.path / "faults.parquet").exists()
+    assert plain.faults.is_empty()

@@ -24,4 +24,4 @@ class Bench(Protocol):
 
 
 #: Benchmarks by the name that ``fleetlora bench`` takes.
-BENCHES: Registry[type[Bench]] = Registry("bench", ("fleetlora.bench.crash",))
+BENCHES: Registry[type[Bench]] = Registry("bench", ("fleetlora.bench.crash", "fleetlora.bench.faults"))

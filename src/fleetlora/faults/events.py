@@ -53,15 +53,16 @@ class Events:
         value: ArrayLike = np.nan,
     ) -> Events:
         """Return events of one kind; each argument is a column (n,) or one value for all."""
-        columns = np.broadcast_arrays(np.atleast_1d(begin_s), end_s, rsu, vehicle, task, value)
-        begin, end, *who, worth = columns
-        whom = [np.array(column, dtype=np.int64) for column in who]
+        given = (begin_s, end_s, rsu, vehicle, task, value)
+        begin, end, at_rsu, of_vehicle, of_task, worth = np.broadcast_arrays(*map(np.atleast_1d, given))
         return cls(
-            np.full(len(begin), kind),
-            np.array(begin, float),
-            np.array(end, float),
-            *whom,
-            np.array(worth, float),
+            kind=np.full(len(begin), kind),
+            begin_s=np.array(begin, dtype=np.float64),
+            end_s=np.array(end, dtype=np.float64),
+            rsu=np.array(at_rsu, dtype=np.int64),
+            vehicle=np.array(of_vehicle, dtype=np.int64),
+            task=np.array(of_task, dtype=np.int64),
+            value=np.array(worth, dtype=np.float64),
         )
 
     @classmethod

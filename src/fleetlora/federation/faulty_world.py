@@ -56,10 +56,14 @@ class FaultyWorld(World):
         served = here.rsu >= 0
         off[served] |= self.schedule.rsu_outage.at(time_s, here.rsu[served]) >= 0
         here = self._drifting(self._stale(here))
-        gone = {
-            name: np.where(off, np.nan, getattr(here, name)) for name in ("leaves_s", "east_m", "north_m")
-        }
-        return replace(here, rsu=np.where(off, -1, here.rsu), contact=np.where(off, -1, here.contact), **gone)
+        return replace(
+            here,
+            rsu=np.where(off, -1, here.rsu),
+            contact=np.where(off, -1, here.contact),
+            leaves_s=np.where(off, np.nan, here.leaves_s),
+            east_m=np.where(off, np.nan, here.east_m),
+            north_m=np.where(off, np.nan, here.north_m),
+        )
 
     def capacity(self, vehicle: Ints, rsu: Ints, from_s: Floats, to_s: Floats) -> Capacity:
         """Return what the channel could carry: nothing while the RSU is off, less where packets are lost."""

@@ -13,6 +13,7 @@ from fleetlora.report.frame import figures_section, static, whole_page, words_se
 from fleetlora.report.map_still import view_box, whole_box
 from fleetlora.report.markup import element, json_script, table
 from fleetlora.report.settings_table import provenance_html, settings_html
+from fleetlora.report.went_wrong import faults_section
 from fleetlora.report.words import count, joules, percent, span, stand_in
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def page(run: Run, figures: Sequence[Figure], world: MapData | None) -> str:
         _map_section(world) if world is not None else "",
         figures_section(figures),
         _tasks_section(run),
+        faults_section(run),
         _settings_section(run),
         "<footer>Every figure also lies beside this page as SVG and PNG, in the folder figures.</footer>",
     ]
