@@ -112,7 +112,7 @@ class FaultyWorld(World):
         return bool(self.schedule.cloud_outage.at(at_s)[0] < 0)
 
     def events(self, started: Started, flight: Flight, here: Here, to_s: float) -> Events:
-        """Return the windows that began in the round, and the updates that lost packets in bursts."""
+        """Return the windows that began in the round, and the updates that flew through bursts."""
         faults, from_s = self.faults, here.time_s
         values = {
             "straggler": self.slowest,

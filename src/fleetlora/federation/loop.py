@@ -120,7 +120,8 @@ class Simulation:
         started = Started.joined(
             [self._choose(task, admission, residence, here) for task in range(len(self.tasks))]
         )
-        flight, delivery = self._receive(started, fly(self.world, started, here))
+        course = fly(self.world, started, here)
+        flight, delivery = self._receive(started, course)
         learned = self._train(started, flight)
         rewards = self._teach(started, flight, learned, here)
         self._charge(started, flight)
@@ -139,7 +140,7 @@ class Simulation:
             self.world.device_names,
             self.samples,
             story,
-            Events.joined([delivery, self.world.events(started, flight, here, clock_s)]),
+            Events.joined([delivery, self.world.events(started, course, here, clock_s)]),
         )
         self.round, self.clock_s = self.round + 1, report.clock_s
         return report

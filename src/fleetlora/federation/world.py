@@ -151,5 +151,12 @@ class World:
         return True
 
     def events(self, started: Started, flight: Flight, here: Here, to_s: float) -> Events:
-        """Return what went wrong in a round that lasted until ``to_s``, beside its deliveries."""
+        """Return what went wrong in a round that lasted until ``to_s``, beside its deliveries.
+
+        Args:
+            started: Its updates.
+            flight: What became of them on the road.
+            here: The moment it began.
+            to_s: When the next one begins.
+        """
         return Events.none()
