@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from fleetlora.documents import parse_toml, read_toml
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.faults import FaultSettings
 from fleetlora.federation.departures import DEPARTURE_RULES
@@ -197,6 +197,13 @@ class Experiment(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     faults: FaultSettings = FaultSettings()
 
+    @field_validator("name")
+    @classmethod
+    def _can_name_a_folder(cls, name: str) -> str:
+        if not name.isprintable() or set(name) & set("/\\") or not 0 < len(name) <= 100:
+            raise ValueError("must be 1 to 100 printable characters without / and \\")
+        return name
+
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
         names = [task.name for task in self.tasks]
@@ -331,7 +338,10 @@ def load_traces(source: str | Path, *, overrides: Iterable[str] = ()) -> TraceSe
         elif inner.suffix in _SOURCE_OF_SUFFIX and not path.is_dir():
             raw["source"] = _SOURCE_OF_SUFFIX[inner.suffix]
     else:
-        raw = dict(_read(source)[1].get("traces", {}))
+        raw = _read(source)[1].get("traces", {})
+        if not isinstance(raw, Mapping):
+            raise ConfigError("not a table", where=f"{source}: traces", mend="write [traces] above its keys")
+        raw = dict(raw)
     for override in overrides:
         raw = with_override(raw, override.removeprefix("traces."))
     try:
@@ -345,27 +355,14 @@ def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
     name = str(source)
     if name in _shipped():
         text = resources.files("fleetlora.presets").joinpath(f"{name}.toml").read_text("utf-8")
-        raw = _parse(text, f"preset {name}")
+        raw = parse_toml(text, f"preset {name}")
         return None, _inheriting(raw)
     path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
+    if path.suffix != ".toml" and not path.is_file():
         raise InputError(
             f"no preset or file {name!r}", mend=f"{suggest(name, preset_names())}; or give a .toml file"
         )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"cannot be read: {reason}", where=name, mend="give a TOML file") from None
-    raw = _parse(text, name)
-    return name, _inheriting(raw)
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not TOML: {error}", where=where, mend="correct the line") from None
+    return name, _inheriting(read_toml(path)[1])
 
 
 def _inheriting(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -382,7 +379,7 @@ def _extended(raw: Mapping[str, Any]) -> dict[str, Any]:
     parent = raw.get("extends")
     if parent is None:
         return {}
-    if parent not in _shipped():
+    if not isinstance(parent, str) or parent not in _shipped():
         raise ConfigError(f"no preset {parent!r}", where="extends", mend=suggest(str(parent), preset_names()))
     return _read(str(parent))[1]
 
@@ -409,7 +406,7 @@ def _components(layer: Mapping[str, Any]) -> dict[str, Any]:
     return {
         kind.section: {kind.key: layer[kind.section][kind.key]}
         for kind in _SECTIONS
-        if kind.key in layer.get(kind.section, {})
+        if isinstance(layer.get(kind.section), Mapping) and kind.key in layer[kind.section]
     }
 
 
@@ -420,8 +417,8 @@ def with_override(raw: dict[str, Any], text: str) -> dict[str, Any]:
     if not equals or not all(path):
         raise ConfigError(f"not key=value: {text!r}", where="--set", mend="write --set round.deadline_s=20")
     try:
-        value: Any = tomllib.loads(f"value = {literal}")["value"]
-    except tomllib.TOMLDecodeError:
+        value: Any = parse_toml(f"value = {literal}", "--set")["value"]
+    except ConfigError:
         value = literal
     changed: dict[str, Any] = _set(raw, path, value, dotted.strip())
     return changed

@@ -45,7 +45,7 @@ class ComponentSection(Settings):
     @model_validator(mode="before")
     @classmethod
     def _split(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or "options" in data:
+        if not isinstance(data, Mapping) or isinstance(data.get("options"), Settings):
             return data
         own = {k: v for k, v in data.items() if k in cls.own_keys() and k != cls.key}
         name = data.get(cls.key, cls.default)
@@ -122,5 +122,7 @@ def explain(
         return ConfigError(f"missing{more}", where=where, mend="give it a value")
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
-    shown = "" if isinstance(given, (Mapping, Settings)) else f", got {given!r}"
+    told = repr(given)
+    told = told if len(told) <= 80 else f"{told[:80]}…"
+    shown = "" if isinstance(given, (Mapping, Settings)) else f", got {told}"
     return ConfigError(f"{message}{shown}{more}", where=where, mend="correct the value")

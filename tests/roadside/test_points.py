@@ -108,7 +108,7 @@ def test_a_bad_table_is_refused_with_file_and_line(tmp_path: Path, text: str, me
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"sites.json:1: not JSON"),
+        ("{", r"sites.json:1: broken JSON"),
         ("[]", "lists no point"),
         ('{"features": [7]}', "feature 0: its geometry is None, not a Point"),
         ('{"features": [{"geometry": {"type": "LineString"}}]}', "feature 0: its geometry is LineString"),
@@ -125,7 +125,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.csv: no such file"):
         read_points(tmp_path / "nowhere.csv", WARSAW)
     (tmp_path / "photo.csv").write_bytes(b"\xff\xd8\xff\xe0\x00")
-    with pytest.raises(InputError, match=r"photo.csv: cannot be read as text"):
+    with pytest.raises(InputError, match=r"photo.csv: cannot be read: not UTF-8 text"):
         read_points(tmp_path / "photo.csv", WARSAW)
     with pytest.raises(InputError, match="cannot be read"):
         read_points(tmp_path, WARSAW)

@@ -215,7 +215,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(tmp_path: Path) -> None:
         ("format", 99, "newer than"),
         ("format", "x", "damaged"),
         ("epoch_s", None, "damaged"),
-        ("epoch_s", float("nan"), "finite"),
+        ("epoch_s", float("nan"), "NaN"),
     ],
 )
 def test_metadata_is_checked(tmp_path: Path, key: str, value: object, problem: str) -> None:

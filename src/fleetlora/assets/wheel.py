@@ -8,22 +8,32 @@ import stat
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from fleetlora.assets.catalogue import Asset
 from fleetlora.errors import InputError
+from fleetlora.limits import ARCHIVE_BYTES as MAX_BYTES
+from fleetlora.limits import ARCHIVE_FILES as MAX_FILES
+from fleetlora.limits import check_ratio
 
 __all__ = ["Download", "FileRecord", "check_wheel", "hash_file", "pip_download", "unpack"]
 
 #: Fetches an asset's wheel into a folder and returns the wheel's path.
 Download = Callable[[Asset, Path], Path]
 
-MAX_FILES = 2_000
-MAX_BYTES = 1 << 30
 _BLOCK = 1 << 20
+#: What a damaged archive raises, or one two of whose members want the same place.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError),
+    *(FileExistsError, NotADirectoryError, IsADirectoryError),
+)
+#: Names that Windows opens as devices, with any ending.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))}
 _PIP_LINES = 6
 _PIP_WIDTH = 300
 
@@ -99,15 +109,28 @@ def check_wheel(asset: Asset, wheel: Path) -> None:
 
 
 def _wanted(asset: Asset, member: zipfile.ZipInfo) -> bool:
-    return not member.is_dir() and any(fnmatchcase(member.filename, pattern) for pattern in asset.members)
+    return (
+        bool(member.filename)
+        and not member.is_dir()
+        and any(fnmatchcase(member.filename, pattern) for pattern in asset.members)
+    )
+
+
+def _can_be_file(part: str) -> bool:
+    """Return whether a name names a file everywhere: short, and none that Windows keeps for devices."""
+    stem = part.partition(".")[0].rstrip().upper()
+    return len(part.encode()) <= 200 and stem not in _DEVICES and part == part.rstrip(" .")
 
 
 def _inner_path(asset: Asset, member: zipfile.ZipInfo) -> str:
     """Return the member's place below the asset's folder, refusing anything that would leave it."""
     inner = member.filename.removeprefix(asset.strip)
     parts = PurePosixPath(inner).parts
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{member.filename!r} is not packed as wheels are")
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     unsafe = not parts or inner.startswith("/") or ".." in parts or any(c in inner for c in "\\:\0")
+    unsafe = unsafe or not inner.isprintable() or not all(map(_can_be_file, parts))
     if unsafe or is_link:
         raise InputError(
             f"the wheel's member {member.filename!r} would be written outside its folder",
@@ -117,11 +140,18 @@ def _inner_path(asset: Asset, member: zipfile.ZipInfo) -> str:
     return "/".join(parts)
 
 
+def _opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        return archive.open(member)
+    except OSError as error:  # it begins where the archive does not reach
+        raise zipfile.BadZipFile(f"{member.filename!r} is not where the archive says") from error
+
+
 def _write_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> FileRecord:
     """Copy one member to disk, counting and hashing what is really written."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
-    with archive.open(member) as source, target.open("xb") as sink:
+    with _opened(archive, member) as source, target.open("xb") as sink:
         while block := source.read(_BLOCK):
             size += len(block)
             digest.update(block)
@@ -153,12 +183,13 @@ def unpack(asset: Asset, wheel: Path, into: Path) -> dict[str, FileRecord]:
                     where=where,
                     mend="do not use this wheel; report it",
                 )
+            check_ratio(wheel.stat().st_size, total, where, MAX_BYTES)
             places = [_inner_path(asset, member) for member in members]
             return {
                 place: _write_member(archive, member, into / place)
                 for place, member in zip(places, members, strict=True)
             }
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, FileExistsError) as error:
+    except _DAMAGE as error:
         raise InputError(
             f"{wheel.name} cannot be unpacked ({error})", where=where, mend="fetch it again"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fleetlora.comparison.front import pareto_front
-from fleetlora.comparison.measures import MEASURES, Played, at_target, task_measures
+from fleetlora.comparison.measures import MEASURES, Played, at_target, task_measures, trains_adapter
 from fleetlora.comparison.statistics import Estimate, difference, estimate, percent_difference
 from fleetlora.comparison.terms import method_terms, require_equal_terms, shared_terms
 from fleetlora.doctor import versions
@@ -60,7 +60,7 @@ def build_document(
     require_equal_terms(named)
     tasks = played[0].run.tasks
     configs = {one.method: one.run.config for one in reversed(played)}
-    adapters = {m: bool(configs[m].get("training", {}).get("train_adapter", True)) for m in methods}
+    adapters = {m: trains_adapter(configs[m]) for m in methods}
     aim = _target(played, methods, adapters, target)
     rows = {(p.method, p.seed): {**p.values, **at_target(p.curve, aim["accuracy"])} for p in played}
     measures = (*MEASURES, *task_measures(tasks))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetlora.comparison.document import SCHEMA
+from fleetlora.comparison.shapes import check_comparison
+from fleetlora.documents import read_json, refuse_newer
 from fleetlora.errors import InputError
 from fleetlora.files import write_text
 
@@ -101,17 +103,11 @@ def open_comparison(path: str | Path) -> Comparison:
             where=str(path),
             mend="give the directory that `fleetlora compare --out` wrote",
         )
-    try:
-        document = json.loads(file.read_text("utf-8"))
-        schema = int(document["schema"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError("damaged", where=str(file), mend="run the same comparison again") from None
-    if schema > SCHEMA:
-        raise InputError(
-            f"written by a newer fleetlora (layout {schema}, this one reads up to {SCHEMA})",
-            where=str(file),
-            mend="pip install --upgrade fleetlora",
-        )
+    again = "run the same comparison again"
+    document = read_json(file, again)
+    schema = document.get("schema") if isinstance(document, dict) else None
+    refuse_newer(schema, SCHEMA, file)
+    check_comparison(document, file, again)
     return Comparison(Path(path), document)
 
 

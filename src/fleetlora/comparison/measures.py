@@ -140,6 +140,12 @@ def measured(run: Run) -> Played:
     return Played(str(run.identity.method), run.identity.seed, run, values, _curve(run))
 
 
+def trains_adapter(config: Mapping[str, Any]) -> bool:
+    """Tell whether the run of a configuration trains adapters, not heads alone."""
+    training = config.get("training")
+    return bool(training.get("train_adapter", True)) if isinstance(training, Mapping) else True
+
+
 def at_target(curve: Curve, target: float) -> dict[str, float | None]:
     """Return the virtual seconds and joules at which ``curve`` first reaches ``target``, None if never."""
     reached = np.flatnonzero(curve.accuracy >= target)
@@ -156,7 +162,7 @@ def _mean_rank(run: Run) -> float | None:
     """Return the mean rank of the started updates; heads alone are trained with rank 0."""
     if not run.updates.height:
         return None
-    trained = run.config.get("training", {}).get("train_adapter", True)
+    trained = trains_adapter(run.config)
     return float(run.updates["rank"].to_numpy().mean()) if trained else 0.0
 
 

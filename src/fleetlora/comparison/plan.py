@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from fleetlora.comparison.terms import differences, flat, require_equal_terms, settles_nothing
 from fleetlora.config import Experiment, load_experiment
+from fleetlora.documents import read_json, read_toml
 from fleetlora.errors import ConfigError, FleetLoraError, InputError
 from fleetlora.methods import HOMOLORA, homolora_rank
 from fleetlora.records import check_run_directory
@@ -165,8 +164,8 @@ def _stored(directory: Path) -> dict[str, Any]:
     """Return the configuration of a run, flat; with today's defaults where it says nothing."""
     path = directory / "config.toml"
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        raw = read_toml(path)[1]
+    except InputError:
         raise InputError(
             "cannot be read", where=str(path), mend="remove the directory, or choose another --out"
         ) from None
@@ -178,7 +177,7 @@ def _stored(directory: Path) -> dict[str, Any]:
 
 def _is_complete(directory: Path) -> bool:
     try:
-        result = json.loads((directory / "result.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        result = read_json(directory / "result.json", "run again")
+    except InputError:
         return False
     return isinstance(result, dict) and result.get("status") == "complete"

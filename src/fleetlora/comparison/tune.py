@@ -11,12 +11,14 @@ from typing import Any
 from fleetlora.comparison.measures import measured
 from fleetlora.comparison.plan import Source, Variant, expand, pending, plan_variants
 from fleetlora.comparison.play import play
+from fleetlora.comparison.shapes import check_tuned
 from fleetlora.comparison.statistics import estimate
 from fleetlora.comparison.terms import flat
 from fleetlora.config import load_experiment
 from fleetlora.console import Progress, Quiet
 from fleetlora.doctor import versions
-from fleetlora.errors import ConfigError, InputError
+from fleetlora.documents import read_json, refuse_newer
+from fleetlora.errors import ConfigError
 from fleetlora.files import write_text
 from fleetlora.records import open_run
 from fleetlora.tuning import GRID
@@ -164,17 +166,9 @@ def read_tuned(path: str | Path) -> Tuned:
     """
     path = Path(path)
     file = path / TUNED if path.is_dir() else path
-    try:
-        document = json.loads(file.read_text("utf-8"))
-        tuned = Tuned(file, document)
-        usable = document["schema"] <= _SCHEMA and all(isinstance(s, int) for s in document["seeds"])
-        usable = usable and isinstance(document["traces"], dict) and bool(tuned.chosen)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        usable = False
-    if not usable:
-        raise InputError(
-            "is not what tuning wrote",
-            where=str(file),
-            mend="give the file that `fleetlora compare --tune` wrote",
-        )
-    return tuned
+    mend = "give the file that `fleetlora compare --tune` wrote"
+    document = read_json(file, mend)
+    schema = document.get("schema") if isinstance(document, dict) else None
+    refuse_newer(schema, _SCHEMA, file)
+    check_tuned(document, file, mend)
+    return Tuned(file, document)

@@ -7,6 +7,7 @@ A head alone (rank 0) is ``head.safetensors`` only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from fleetlora.documents import read_json
 from fleetlora.errors import InputError
 from fleetlora.files import replacing
+from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.lora.adapter import Adapter
 
 __all__ = ["load_peft", "save_peft"]
 
 CONFIG, FACTORS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 WITHIN = "base_model.model."
+
+#: Under which name a file notes the checksum of its tensors; PEFT's own files have none.
+_SUM = "fleetlora.sha256"
 
 
 def save_peft(
@@ -41,7 +47,7 @@ def save_peft(
     """
     folder = Path(directory)
     head = {name: value.float().contiguous() for name, value in adapter.head.items()}
-    notes = {**(head_info or {}), "format": "pt", "alpha": repr(adapter.alpha)}
+    notes = {**(head_info or {}), "format": "pt", "alpha": repr(adapter.alpha), _SUM: _checksum(head)}
     _put(folder / HEAD, save(head, metadata=notes))
     if adapter.rank == 0:
         return
@@ -49,7 +55,7 @@ def save_peft(
     for name in adapter.names:
         flat[f"{WITHIN}{name}.lora_A.weight"] = adapter.A[name].float().contiguous()
         flat[f"{WITHIN}{name}.lora_B.weight"] = adapter.B[name].float().contiguous()
-    _put(folder / FACTORS, save(flat, metadata={"format": "pt"}))
+    _put(folder / FACTORS, save(flat, metadata={"format": "pt", _SUM: _checksum(flat)}))
     config = {
         "peft_type": "LORA",
         "task_type": "FEATURE_EXTRACTION",
@@ -85,6 +91,12 @@ def load_peft(directory: str | Path) -> Adapter:
         )
     flat, _ = _read(folder / FACTORS, "save the adapter with PEFT's save_pretrained")
     A, B = _pairs(flat, int(config["r"]), folder / FACTORS)
+    if _number(notes.get("alpha", repr(config["lora_alpha"])), folder / HEAD) != float(config["lora_alpha"]):
+        raise InputError(
+            f"lora_alpha is {config['lora_alpha']}, the head was saved with {notes['alpha']}",
+            where=str(folder / CONFIG),
+            mend="restore the files; they do not belong together, or one is damaged",
+        )
     return Adapter(int(config["r"]), float(config["lora_alpha"]), A, B, head)
 
 
@@ -96,6 +108,7 @@ def _put(path: Path, content: bytes) -> None:
 def _read(path: Path, mend: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise InputError("no such file", where=str(path), mend=mend)
+    check_size(path, WEIGHTS_BYTES)
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -104,10 +117,22 @@ def _read(path: Path, mend: str) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(
             f"not a readable safetensors file: {error}", where=str(path), mend="save it again"
         ) from error
+    if notes.get(_SUM, _checksum(tensors)) != _checksum(tensors):
+        raise InputError("damaged: its checksum is wrong", where=str(path), mend="restore the file")
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise InputError(f"tensor {name} holds values that are not finite", where=str(path))
     return tensors, notes
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    """Return a checksum over names, shapes and values, float32."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].float().contiguous()
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().data)
+    return digest.hexdigest()
 
 
 def _check_head(head: dict[str, Tensor], path: Path) -> None:
@@ -125,10 +150,10 @@ def _check_head(head: dict[str, Tensor], path: Path) -> None:
 def _config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError("no such file", where=str(path), mend="save the adapter with PEFT's save_pretrained")
+    config = read_json(path, "save the adapter with PEFT's save_pretrained")
     try:
-        config = json.loads(path.read_text())
         fit = config["peft_type"] == "LORA" and int(config["r"]) >= 1 and float(config["lora_alpha"]) > 0
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"not a PEFT configuration: {error!r}", where=str(path)) from error
     odd = [key for key in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern") if config.get(key)]
     if not fit or odd or config.get("bias", "none") != "none":

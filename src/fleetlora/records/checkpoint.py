@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from fleetlora.documents import parse_json
 from fleetlora.errors import FleetLoraError, InputError
 from fleetlora.files import refusing, replacing
+from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.settings import Settings, quantity
 
 __all__ = ["Checkpoint", "CheckpointSettings", "Checkpoints"]
@@ -124,23 +126,30 @@ def _write(path: Path, rounds: int, state: Mapping[str, Any]) -> None:
 def _read(path: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
+    check_size(path, WEIGHTS_BYTES)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _Damaged(str(error)) from error
     plain = metadata.get(_KEY, "")
     if metadata.get("sha256") != _checksum(plain, arrays):
         raise _Damaged("its checksum is wrong")
-    document = json.loads(plain)
-    if document["schema"] != SCHEMA:
-        raise InputError(
-            f"is a checkpoint of layout {document['schema']}, this fleetlora reads {SCHEMA}",
-            where=str(path),
-            mend="go on with the version that wrote it, or run again",
-        )
-    return Checkpoint(document["rounds"], _put_together(document["state"], arrays))
+    try:
+        document = parse_json(plain, str(path), "run again")
+        layout, rounds, state = (document[key] for key in ("schema", "rounds", "state"))
+        if layout == SCHEMA and isinstance(rounds, int) and isinstance(state, dict):
+            return Checkpoint(rounds, _put_together(state, arrays))
+    except (InputError, ValueError, KeyError, TypeError) as error:  # its checksum says that it is whole
+        raise _Damaged(f"it makes no sense: {error!r}") from error
+    if layout == SCHEMA:
+        raise _Damaged("it makes no sense")
+    raise InputError(
+        f"is a checkpoint of layout {layout!r}, this fleetlora reads {SCHEMA}",
+        where=str(path),
+        mend="go on with the version that wrote it, or run again",
+    )
 
 
 class _Damaged(Exception):

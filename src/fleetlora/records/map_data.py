@@ -12,10 +12,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval, Len
+from typing_extensions import TypedDict  # pydantic does not take typing's before Python 3.12
 
+from fleetlora.documents import check_shape, read_json, refuse_newer
 from fleetlora.errors import FleetLoraError, InputError
 from fleetlora.files import write_text
 
@@ -27,6 +30,48 @@ MAP_SCHEMA = 1
 #: Stands for "not there" among 16-bit positions, and for "none" among RSUs stands −1.
 _ABSENT = -32768
 _LARGEST = 32767
+
+
+#: Numbers that positions and times are made of, and how many of a thing a map may hold.
+_Real = Annotated[float, Interval(ge=-1e15, le=1e15)]
+_Count = Annotated[int, Interval(ge=0, le=10_000_000)]
+
+
+class _RsuShape(TypedDict):
+    name: str
+    x: _Real
+    y: _Real
+
+
+class _HandoffShape(TypedDict("_From", {"from": str})):
+    t: str
+    vehicle: str
+    to: str
+    x: str
+    y: str
+
+
+class _StreetShape(TypedDict):
+    x: str
+    y: str
+
+
+class _MapShape(TypedDict):
+    schema: int
+    t0: _Real
+    dt_s: _Real
+    frames: _Count
+    vehicles: _Count
+    origin: Annotated[list[_Real], Len(2, 2)]
+    step_m: _Real
+    coverage_m: _Real
+    rsus: list[_RsuShape]
+    vehicle_ids: list[str]
+    x: str
+    y: str
+    serving: str
+    handoffs: _HandoffShape
+    streets: _StreetShape
 
 
 @dataclass(frozen=True)
@@ -89,18 +134,17 @@ def read_map(path: Path) -> MapData:
     Raises:
         InputError: The file is missing, damaged, or of a newer layout.
     """
+    document = read_json(path, "run again")
+    number = document.get("schema") if isinstance(document, dict) else None
+    refuse_newer(number, MAP_SCHEMA, path)
+    check_shape(_MapShape, document, path, "run again")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        number = document["schema"]
-        if number <= MAP_SCHEMA:
-            return decode_map(document)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"no map can be read: {error}", where=str(path), mend="run again") from error
-    raise InputError(
-        f"written by a newer fleetlora (map layout {number})",
-        where=str(path),
-        mend="pip install --upgrade fleetlora",
-    )
+        data = decode_map(document)
+        _check(data)
+    except (ValueError, FleetLoraError) as error:
+        said = error.problem if isinstance(error, FleetLoraError) else str(error)
+        raise InputError(f"no map can be read: {said}", where=str(path), mend="run again") from error
+    return data
 
 
 def encode_map(data: MapData) -> dict[str, Any]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fleetlora.documents import check_shape, parse_json, read_json, read_toml
 from fleetlora.errors import FleetLoraError, InputError
+from fleetlora.limits import DOCUMENT_BYTES, check_parquet, check_size
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
+from fleetlora.records.migration import check_layout, migrated_result, migrated_table
 from fleetlora.records.result import RunIdentity, build_result
-from fleetlora.records.schemas import OPTIONAL_TABLES, SCHEMA, TABLES, arrow_schema, arrow_table
+from fleetlora.records.schemas import OPTIONAL_TABLES, TABLES, arrow_schema, arrow_table
+from fleetlora.records.shapes import IdentityShape, ResultShape
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +26,14 @@ if TYPE_CHECKING:
     from fleetlora.records.map_data import MapData
 
 __all__ = ["Run", "open_run"]
+
+_MEND = "restore the file, or run again"
+
+#: No seconds, joules or losses of a run are as large.
+_IMMENSE = 1e150
+
+#: Columns in which a number may be infinite: no budget, and a vehicle that stays.
+_ENDLESS = ("budget_j", "residence_predicted_s", "residence_true_s")
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ class Run:
     def log(self) -> str:
         """Text of ``log.txt``, empty when there is none."""
         path = self.path / LOG
+        check_size(path, DOCUMENT_BYTES)
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def map(self) -> MapData | None:
@@ -138,35 +151,22 @@ def open_run(path: str | Path) -> Run:
     tables = {table: _read_table(directory / table_file(table), table) for table in (*TABLES, *there)}
     config_toml, config = _read_config(directory / CONFIG)
     result = _read_result(directory / RESULT)
-    identity = _identity(tables["rounds"], result)
+    identity = _identity(tables["rounds"], result, directory / table_file("rounds"))
     if result is None:
         result = build_result(identity, tables, status="interrupted")
     return Run(directory, config_toml, config, tables, identity, result)
 
 
 def _missing(path: Path) -> InputError:
-    return InputError(
-        f"the run has no {path.name}", where=str(path.parent), mend="restore the file, or run again"
-    )
+    return InputError(f"the run has no {path.name}", where=str(path.parent), mend=_MEND)
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(
         f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
         where=str(path),
-        mend="restore the file, or run again",
+        mend=_MEND,
     )
-
-
-def _check_schema(path: Path, number: Any) -> None:
-    if isinstance(number, int) and number > SCHEMA:
-        raise InputError(
-            f"written by a newer fleetlora (layout {number}, this one reads up to {SCHEMA})",
-            where=str(path),
-            mend="pip install --upgrade fleetlora",
-        )
-    if not isinstance(number, int) or number < 1:
-        raise InputError("says no layout number; is it a run's?", where=str(path), mend="run again")
 
 
 def _read_table(path: Path, table: str) -> pa.Table:
@@ -176,50 +176,68 @@ def _read_table(path: Path, table: str) -> pa.Table:
     if not path.exists():
         raise _missing(path)
     try:
-        read = pq.read_table(path, memory_map=False, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path, memory_map=False, page_checksum_verification=True) as file:
+            check_parquet(file, len(file.schema_arrow), path)
+            read = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    number = (read.schema.metadata or {}).get(b"fleetlora.schema", b"").decode()
-    _check_schema(path, int(number) if number.isdigit() else None)
+    number = (read.schema.metadata or {}).get(b"fleetlora.schema", b"")
+    layout = check_layout(int(number) if number.isdigit() and len(number) < 10 else None, path)
     try:
-        return arrow_table(table, read).replace_schema_metadata(read.schema.metadata)
+        today = migrated_table(layout, table, read)
+        checked = arrow_table(table, today).replace_schema_metadata(today.schema.metadata)
     except FleetLoraError as error:
         raise _damaged(path, error) from error
+    _check_values(path, table, checked)
+    return checked
+
+
+def _check_values(path: Path, table: str, rows: pa.Table) -> None:
+    """Refuse numbers that no run writes and sums would fail on: not finite, immense, or negative counts."""
+    for column in TABLES[table]:
+        values = rows[column.name].to_numpy() if column.kind in ("f64", "i32", "i64") else np.zeros(0)
+        if column.kind == "f64":
+            bad = (np.abs(values) > _IMMENSE) & ~((values == np.inf) & (column.name in _ENDLESS))
+        else:
+            bad = values < (-1 if column.name == "vehicle" else 0)
+        if bad.any():
+            raise _damaged(path, ValueError(f"{table}.{column.name}: {values[bad][0]} in row {bad.argmax()}"))
 
 
 def _read_config(path: Path) -> tuple[str, dict[str, Any]]:
     if not path.exists():
         raise _missing(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _damaged(path, error) from error
+        return read_toml(path, _MEND)
+    except InputError as error:
+        raise _damaged(path, ValueError(error.problem)) from error
 
 
 def _read_result(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _damaged(path, error) from error
+        result = read_json(path, _MEND)
+    except InputError as error:
+        raise _damaged(path, ValueError(error.problem)) from error
     if not isinstance(result, dict):
         raise _damaged(path, ValueError("not a JSON object"))
-    _check_schema(path, result.get("schema"))
-    missing = {"status", "tasks", "latency_s", "energy_j", "updates"} - set(result)
-    if missing:
-        raise _damaged(path, ValueError(f"without {', '.join(sorted(missing))}"))
+    result = migrated_result(check_layout(result.get("schema"), path), result)
+    check_shape(ResultShape, result, path, _MEND)
     return result
 
 
-def _identity(rounds: pa.Table, result: Mapping[str, Any] | None) -> RunIdentity:
+def _identity(rounds: pa.Table, result: Mapping[str, Any] | None, path: Path) -> RunIdentity:
+    """Return what the run says it is: its result, else the notes of its first table."""
     said = (rounds.schema.metadata or {}).get(b"fleetlora.identity")
-    known: Mapping[str, Any] = result if result is not None else json.loads(said) if said else {}
+    known: Any = result or {}
+    if result is None and said:
+        known = parse_json(said.decode("utf-8", "replace"), f"{path}: notes", _MEND)
+    check_shape(IdentityShape, known, path, _MEND)
     return RunIdentity(
-        method=str(known.get("method", "unknown")),
-        preset=str(known.get("preset", "unknown")),
-        seed=int(known.get("seed", 0)),
-        vehicles=int(known.get("vehicles", 0)),
-        rsus=int(known.get("rsus", 0)),
+        method=known.get("method", "unknown"),
+        preset=known.get("preset", "unknown"),
+        seed=known.get("seed", 0),
+        vehicles=known.get("vehicles", 0),
+        rsus=known.get("rsus", 0),
     )

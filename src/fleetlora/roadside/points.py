@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetlora.documents import parse_json, read_utf8
 from fleetlora.errors import InputError
+from fleetlora.limits import DOCUMENT_BYTES, names_array
 from fleetlora.roadside.ragged import Floats
 from fleetlora.roadside.sites import Sites
 
@@ -73,16 +74,11 @@ def read_points(path: Path, crs: str) -> Sites:
         from fleetlora.roadside.sumo_junctions import junction_sites
 
         return junction_sites(path, crs)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             "no such file of points", where=str(path), mend="check the path of the placement's points"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot be read as text: {error}", where=str(path), mend="give CSV or GeoJSON in UTF-8"
-        ) from error
+        )
+    text = read_utf8(path, DOCUMENT_BYTES, "give CSV or GeoJSON in UTF-8")
     if path.suffix.lower() in {".geojson", ".json"}:
         points = _geojson(path, text)
     else:
@@ -92,7 +88,7 @@ def read_points(path: Path, crs: str) -> Sites:
     x, y = np.array(points.x), np.array(points.y)
     if points.degrees:
         x, y = to_plane(x, y, crs, str(path))
-    return Sites(_distinct(points.name), x, y).merged()
+    return Sites(_distinct(points.name, path), x, y).merged()
 
 
 def to_plane(lon: Floats, lat: Floats, crs: str, where: str) -> tuple[Floats, Floats]:
@@ -123,9 +119,9 @@ def to_plane(lon: Floats, lat: Floats, crs: str, where: str) -> tuple[Floats, Fl
 def _number(value: object, what: str, where: str) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"{what} is {value!r}, not a number", where=where, mend="mend or remove the row"
+            f"{what} is {str(value)[:60]!r}, not a number", where=where, mend="mend or remove the row"
         ) from None
     if not math.isfinite(number):
         raise InputError(f"{what} is {value!r}", where=where, mend="mend or remove the row")
@@ -191,17 +187,13 @@ def _warsaw(path: Path, rows: Any) -> _Points:
         if {lon, lat} & _NO_POSITION:
             continue
         name = _ESCAPE.sub(lambda letter: chr(int(letter[1], 16)), row[_WARSAW["name"]])
+        name = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # of pairs one letter
         points.add(f"{name} {row[1]}".strip(), lon, lat, where)
     return points
 
 
 def _geojson(path: Path, text: str) -> _Points:
-    try:
-        root = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"not JSON: {error.msg}", where=f"{path}:{error.lineno}", mend="mend the file"
-        ) from error
+    root = parse_json(text, str(path), "mend the file")
     points = _Points(path)
     for number, feature in enumerate(_features(root)):
         where = f"{path}: feature {number}"
@@ -222,11 +214,11 @@ def _features(root: object) -> Iterator[dict[str, Any]]:
         yield from (feature if isinstance(feature, dict) else {} for feature in root["features"])
 
 
-def _distinct(names: list[str]) -> NDArray[np.str_]:
+def _distinct(names: list[str], path: Path) -> NDArray[np.str_]:
     """Number the names that occur more than once."""
     seen: dict[str, int] = {}
     out = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
         out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return np.array(out, dtype=np.str_)
+    return names_array(out, "place", path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from fleetlora import documents
 from fleetlora.errors import InputError, MissingDependencyError
 
 __all__ = ["backbone_dir", "read_json"]
@@ -51,12 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"broken JSON: {error}", where=str(path), mend="download the backbone again"
-        ) from error
+    found = documents.read_json(path, "download the backbone again")
     if not isinstance(found, dict):
         raise InputError("not a JSON object", where=str(path), mend="download the backbone again")
     return found

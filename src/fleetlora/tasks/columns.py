@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.limits import names_array
 from fleetlora.rng import stream
 from fleetlora.settings import Settings, quantity
 from fleetlora.tasks.raw import Labels, RawSplit, RawTask
@@ -109,7 +110,7 @@ def labels_of(values: Sequence[Any], name: str, table: Table) -> Labels:
         whole = whole and not isinstance(value, str)
     if whole:
         return np.asarray([int(value) for value in values], dtype=np.int64)
-    return np.asarray([str(value).strip() for value in values], dtype=np.str_)
+    return names_array([str(value).strip() for value in values], f"value of {name!r}", table.path)
 
 
 def _shown(value: Any) -> str:

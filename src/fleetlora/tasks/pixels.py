@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fleetlora.errors import InputError, MissingDependencyError
+from fleetlora.limits import IMAGE_PIXELS, too_large
 from fleetlora.tasks.backbone_files import read_json
 
 __all__ = ["PixelRules", "decode"]
 
 Size = tuple[int, int]
 Triple = tuple[float, float, float]
+_LONGEST_EDGE = 8192
 _MODES = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 
 
@@ -52,6 +56,10 @@ class PixelRules:
         """
         path = backbone / "preprocessor_config.json"
         stated = read_json(path) or read_json(backbone / "processor_config.json").get("image_processor", {})
+        if not isinstance(stated, dict):
+            raise InputError(
+                "image_processor is no object", where=str(path), mend="download the backbone again"
+            )
         if not stated:
             edge = read_json(backbone / "config.json").get("image_size")
             return cls(size=None if edge is None else _pair(edge, path))
@@ -60,7 +68,7 @@ class PixelRules:
     @classmethod
     def _stated(cls, stated: dict[str, Any], path: Path) -> PixelRules:
         resample = stated.get("resample", 2)
-        if resample not in _MODES:
+        if not isinstance(resample, int) or resample not in _MODES:
             raise InputError(
                 f"resample {resample!r} is not supported",
                 where=str(path),
@@ -69,17 +77,19 @@ class PixelRules:
         size: Any = stated.get("size")
         shortest: int | None = None
         if isinstance(size, dict) and "shortest_edge" in size:
-            size, shortest = None, int(size["shortest_edge"])
+            size, shortest = None, _pair(size["shortest_edge"], path)[0]
         resizes = stated.get("do_resize", True)
         crops = stated.get("do_center_crop", False) and stated.get("crop_size") is not None
         normalises = stated.get("do_normalize", True)
-        scale = float(stated.get("rescale_factor", 1 / 255)) if stated.get("do_rescale", True) else 1.0
+        scale = (
+            _number(stated.get("rescale_factor", 1 / 255), path) if stated.get("do_rescale", True) else 1.0
+        )
         return cls(
             size=_pair(size, path) if resizes and size is not None else None,
             shortest_edge=shortest if resizes else None,
             crop=_pair(stated["crop_size"], path) if crops else None,
             mean=_triple(stated.get("image_mean", 0.5), path) if normalises else (0.0, 0.0, 0.0),
-            std=_triple(stated.get("image_std", 0.5), path) if normalises else (1.0, 1.0, 1.0),
+            std=_triple(stated.get("image_std", 0.5), path, divides=True) if normalises else (1.0, 1.0, 1.0),
             scale=scale,
             mode=_MODES[resample],
         )
@@ -117,7 +127,9 @@ def _pair(size: Any, path: Path) -> Size:
     elif isinstance(size, int):
         size = (size, size)
     good = (
-        isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+        isinstance(size, (list, tuple))
+        and len(size) == 2
+        and all(isinstance(n, int) and 0 < n <= _LONGEST_EDGE for n in size)
     )
     if not good:
         raise InputError(
@@ -126,11 +138,21 @@ def _pair(size: Any, path: Path) -> Size:
     return int(size[0]), int(size[1])
 
 
-def _triple(values: Any, path: Path) -> Triple:
+def _number(value: Any, path: Path, divides: bool = False) -> float:
+    """Return a number that a backbone states, refusing what no image could be scaled by."""
+    good = isinstance(value, (int, float)) and abs(value) < 1e6 and not (divides and abs(value) < 1e-6)
+    if not good or not math.isfinite(value):
+        raise InputError(f"cannot use {str(value)[:60]!r} as a number", where=str(path), mend="correct it")
+    return float(value)
+
+
+def _triple(values: Any, path: Path, divides: bool = False) -> Triple:
     values = [values] * 3 if isinstance(values, (int, float)) else values
     if not isinstance(values, (list, tuple)) or len(values) not in (1, 3):
         raise InputError(f"cannot use {values!r} per channel", where=str(path), mend="give three numbers")
-    first, second, third = (float(value) for value in (values if len(values) == 3 else [*values] * 3))
+    first, second, third = (
+        _number(value, path, divides) for value in (values if len(values) == 3 else [*values] * 3)
+    )
     return first, second, third
 
 
@@ -191,8 +213,15 @@ def _open(image: Path | bytes, where: str) -> npt.NDArray[np.uint8]:
             "image files need Pillow", where=where, mend="pip install 'fleetlora[train]'"
         ) from error
     try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened,
+        ):
+            if opened.width * opened.height > IMAGE_PIXELS:
+                raise too_large(f"{opened.width}x{opened.height} pixels, at most {IMAGE_PIXELS}", where)
             return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
+    except InputError:
+        raise
     except Exception as error:  # Pillow's decoders raise errors of many kinds for a broken file
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "of no known format" if unknown else getattr(error, "strerror", None) or str(error)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fleetlora.documents import parse_json
 from fleetlora.errors import InputError
+from fleetlora.limits import TEXT_BYTES, check_parquet, check_size
 from fleetlora.registry import suggest
 
 __all__ = ["TABLE_SUFFIXES", "Table", "read_table", "read_text"]
@@ -50,6 +51,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: It cannot be read, is empty, or is not UTF-8; names the line of the first bad byte.
     """
+    check_size(path, TEXT_BYTES)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -183,26 +185,13 @@ def _read_jsonl(path: Path, columns: Sequence[str]) -> Table:
     for number, text in enumerate(read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
-        try:
-            records.append(json.loads(text))
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"broken JSON: {error}", where=f"{path}:{number}", mend="one JSON object per line"
-            ) from error
+        records.append(parse_json(text, str(path), "one JSON object per line", number))
         lines.append(number)
     return _from_records(path, records, columns, lines.__getitem__)
 
 
 def _read_json(path: Path, columns: Sequence[str]) -> Table:
-    text = read_text(path)
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"broken JSON: {error.msg}", where=f"{path}:{error.lineno}", mend="correct the line"
-        ) from error
-    except RecursionError as error:
-        raise InputError("JSON nested too deep", where=str(path), mend="give a list of objects") from error
+    records = parse_json(read_text(path), str(path), "give a list of objects")
     if not isinstance(records, list):
         raise InputError("not a list of objects", where=str(path), mend='use [{"text": …, "label": …}, …]')
     return _from_records(path, records, columns, lambda _row: None)
@@ -232,6 +221,7 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
     try:
         with parquet.ParquetFile(path) as file:
             _require(path, columns, file.schema_arrow.names)
+            check_parquet(file, len(columns), path)
             return from_arrow(path, file.read(columns=list(columns)), columns)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise _not_arrow(path, "Parquet", error) from error
@@ -241,6 +231,7 @@ def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
     import pyarrow as pa
 
     try:
+        check_size(path, TEXT_BYTES)
         with pa.memory_map(str(path)) as file:
             try:
                 read = pa.ipc.open_stream(file).read_all()
@@ -271,14 +262,20 @@ def from_arrow(path: Path, read: Any, columns: Sequence[str]) -> Table:
 def _declared_classes(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Return the class names that the ``datasets`` library writes beside an integer column."""
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        noted = parse_json(metadata.get(b"huggingface", b"{}").decode(), "huggingface", "")
+        features = noted.get("info", {}).get("features", {})
         found: Iterable[tuple[str, Any]] = features.items()
         return {
             name: tuple(map(str, kind["names"]))
             for name, kind in found
             if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and "names" in kind
         }
-    except (ValueError, AttributeError, TypeError):  # a note in a shape of its own declares nothing
+    except (
+        InputError,
+        ValueError,
+        AttributeError,
+        TypeError,
+    ):  # a note in a shape of its own declares nothing
         return {}
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fleetlora.errors import ConfigError, InputError, MissingDependencyError
 from fleetlora.files import replacing
+from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.tasks.backbone_files import read_json
 
 __all__ = ["Tokens", "tokenise"]
@@ -190,12 +191,25 @@ def _read(path: Path, n_texts: int) -> Tokens | None:
     except ImportError:
         return None
     try:
+        check_size(path, WEIGHTS_BYTES)
         arrays = load_file(path)
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, InputError, KeyError, ValueError, TypeError):
         return None
-    if set(arrays) != {"ids", "offsets", "pad_id"} or arrays["offsets"].shape != (n_texts + 1,):
+    if not _is_whole(arrays, n_texts):
         return None
     return Tokens(arrays["ids"], arrays["offsets"], int(arrays["pad_id"][0]))
+
+
+def _is_whole(arrays: dict[str, npt.NDArray[Any]], n_texts: int) -> bool:
+    """Return whether arrays are the tokens of so many texts."""
+    if set(arrays) != {"ids", "offsets", "pad_id"}:
+        return False
+    ids, offsets, pad = arrays["ids"], arrays["offsets"], arrays["pad_id"]
+    if ids.dtype != np.int32 or ids.ndim != 1 or offsets.dtype != np.int64 or pad.shape != (1,):
+        return False
+    if offsets.shape != (n_texts + 1,) or pad.dtype.kind != "i":
+        return False
+    return bool(offsets[0] == 0 and offsets[-1] == len(ids) and (np.diff(offsets) >= 0).all())
 
 
 def _write(path: Path, tokens: Tokens) -> None:

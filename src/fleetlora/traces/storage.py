@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from fleetlora.documents import parse_json
 from fleetlora.errors import InputError
 from fleetlora.files import refusing, replacing
+from fleetlora.limits import check_parquet, names_array
 from fleetlora.traces.tracks import Tracks
 
 __all__ = ["FORMAT_VERSION", "holds_tracks", "load_saved_tracks", "save_tracks", "whole_file"]
@@ -70,6 +72,8 @@ def load_saved_tracks(path: Path) -> Tracks:
     if not path.is_file():
         raise InputError("no such file", where=str(path), mend="check the path")
     try:
+        with pq.ParquetFile(path) as file:
+            check_parquet(file, len(file.schema_arrow), path)
         table = pq.read_table(path, read_dictionary=["vehicle"])
     except (pa.ArrowException, OSError) as error:
         raise InputError("not a readable Parquet file", where=str(path), mend=_MEND) from error
@@ -83,7 +87,7 @@ def load_saved_tracks(path: Path) -> Tracks:
 def _about(metadata: dict[bytes, bytes], path: Path) -> dict[str, Any]:
     """Return the metadata of a tracks file, checked."""
     try:
-        about = json.loads(metadata[_KEY])
+        about = parse_json(metadata[_KEY].decode("utf-8", "replace"), f"{path}: notes", _MEND)
         version = int(about["format"])
         known = {"epoch_s": float(about["epoch_s"]), "crs": str(about["crs"]), "name": str(about["name"])}
     except KeyError as error:
@@ -114,7 +118,7 @@ def _tracks(table: Any, about: dict[str, Any], path: Path) -> Tracks:
         )
         vehicle = table["vehicle"].combine_chunks().cast(pa.dictionary(pa.int32(), pa.string()))
         codes = vehicle.indices.to_numpy().astype(np.int64)
-        names = np.array(vehicle.dictionary.to_pylist(), dtype=np.str_)
+        names = names_array(vehicle.dictionary.to_pylist(), "vehicle", path)
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
         ids = names[codes[starts]] if len(codes) else np.empty(0, dtype=np.str_)
         offsets = np.append(starts, len(codes)).astype(np.int64)

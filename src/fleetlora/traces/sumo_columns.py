@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fleetlora.limits import names_array
 from fleetlora.settings import Settings, quantity
 from fleetlora.traces.fixes import RawFixes
 
@@ -98,7 +99,7 @@ class FcdColumns:
         if not kept.all():
             rows = kept[vehicle]
             vehicle, values = vehicle[rows], values[:, rows]
-        names = np.array(self.names, dtype=np.str_)
+        names = names_array(self.names, "vehicle", origin)
         t_s, x, y = values
         return RawFixes(
             vehicle=names[vehicle] if len(names) else np.zeros(0, dtype="<U1"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from xml.parsers import expat
 import numpy as np
 
 from fleetlora.errors import InputError
+from fleetlora.limits import GZIP_DAMAGE, Unzipped, check_parquet
 from fleetlora.traces.sumo_columns import FcdColumns, sumo_seconds
 from fleetlora.traces.textfile import is_gzip
 
@@ -57,9 +56,9 @@ def read_fcd(path: Path) -> tuple[FcdColumns, bool | None]:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file, through gzip if it is, and turn its damage into an error that names it."""
     try:
-        with path.open("rb") as stream:
-            yield cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if is_gzip(path) else stream
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        with Unzipped(path) if is_gzip(path) else path.open("rb") as stream:
+            yield cast("BinaryIO", stream)
+    except GZIP_DAMAGE as error:
         raise InputError("the gzip file is damaged or cut off", where=str(path), mend=_HOW) from error
 
 
@@ -143,10 +142,11 @@ def _read_parquet(path: Path) -> FcdColumns:
     try:
         with pq.ParquetFile(path) as file:
             found = _find_columns(file.schema_arrow.names, path)
+            check_parquet(file, len(found), path)
             columns = FcdColumns()
             for batch in file.iter_batches(_BLOCK_ROWS, columns=sorted(found.values())):
                 _add_batch(columns, batch, found, path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"damaged or cut-off Parquet: {error}", where=str(path), mend=_HOW) from error
     return columns
 

@@ -7,7 +7,6 @@ outputs are left out, and additional files whose detectors write get a copy that
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import re
@@ -19,6 +18,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from fleetlora.errors import InputError
+from fleetlora.limits import DOCUMENT_BYTES, GZIP_DAMAGE, TEXT_BYTES, Unzipped, check_size
 from fleetlora.traces.sumo_columns import sumo_seconds
 from fleetlora.traces.textfile import is_gzip
 
@@ -119,14 +119,15 @@ def read_scenario(config: Path) -> Scenario:
 
 
 def _options(config: Path) -> Iterator[tuple[str, str]]:
+    check_size(config, DOCUMENT_BYTES)
+    mend = "give a *.sumocfg; outputs that SUMO wrote are read as source 'sumo-fcd'"
     try:
         tree = ElementTree.parse(config)
     except ElementTree.ParseError as error:
-        raise InputError(
-            f"not a SUMO configuration: {expat.ErrorString(error.code)}",
-            where=f"{config}:{error.position[0]}",
-            mend="give a *.sumocfg; outputs that SUMO wrote are read as source 'sumo-fcd'",
-        ) from error
+        reason, where = expat.ErrorString(error.code), f"{config}:{error.position[0]}"
+        raise InputError(f"not a SUMO configuration: {reason}", where=where, mend=mend) from error
+    except (ValueError, LookupError) as error:  # it states an encoding that there is not
+        raise InputError(f"not a SUMO configuration: {error}", where=str(config), mend=mend) from error
     for element in tree.iter():
         value = element.get("value", element.get("v"))
         if value is not None:
@@ -141,7 +142,7 @@ def _expanded(value: str) -> str:
 def _files(config: Path, option: str, value: str) -> list[Path]:
     """Return the files an option names, empty for an option that names none."""
     paths = [Path(config.parent, part.strip()).absolute() for part in value.split(",") if part.strip()]
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not _is_file(path)]
     if option in _INPUTS and missing and "${" not in value:
         raise InputError(
             f"{option} names {missing[0]}, which does not exist",
@@ -151,9 +152,21 @@ def _files(config: Path, option: str, value: str) -> list[Path]:
     return [] if missing else paths
 
 
+def _is_file(path: Path) -> bool:
+    """Return whether a path that a file names is one; a name too long for any file is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _content(path: Path) -> bytes:
-    data = path.read_bytes()
-    return gzip.decompress(data) if is_gzip(path) else data
+    check_size(path, TEXT_BYTES)
+    try:
+        with Unzipped(path) if is_gzip(path) else path.open("rb") as file:
+            return file.read()
+    except GZIP_DAMAGE as error:
+        raise _damaged(path, error) from error
 
 
 def _included(path: Path) -> list[Path]:
@@ -164,7 +177,7 @@ def _included(path: Path) -> list[Path]:
         here = waiting.pop()
         for href in _INCLUDE.findall(_content(here)):
             inner = here.parent / href.decode(errors="replace")
-            if inner.is_file() and inner not in found:
+            if _is_file(inner) and inner not in found:
                 found[inner] = None
                 waiting.append(inner)
     return list(found)
@@ -178,12 +191,12 @@ def check_inputs(scenario: Scenario) -> None:
     """
     for path in scenario.inputs:
         try:
-            with path.open("rb") as file:
-                stream = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if is_gzip(path) else file
+            with Unzipped(path) if is_gzip(path) else path.open("rb") as file:
+                stream = cast("BinaryIO", file)
                 if stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
                     stream.seek(0)
                     expat.ParserCreate().ParseFile(stream)
-        except (expat.ExpatError, EOFError, gzip.BadGzipFile) as error:
+        except (expat.ExpatError, ValueError, LookupError, *GZIP_DAMAGE) as error:
             raise _damaged(path, error) from error
 
 
@@ -196,7 +209,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 def _elements(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(_content(path))
-    except (ElementTree.ParseError, EOFError, gzip.BadGzipFile) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise _damaged(path, error) from error
 
 
@@ -207,7 +220,7 @@ def _read_by(additional: Path) -> list[Path]:
         for element in _elements(additional).iter()
         if element.tag in _READERS and element.get("file")
     ]
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if _is_file(path)]
 
 
 def silenced(scenario: Scenario, scratch: Path) -> list[Path]:
@@ -236,7 +249,7 @@ def _silenced(path: Path, copy: Path) -> Path:
     for element in root.iter():  # the copy lies elsewhere, so what it reads needs its full path
         for attribute in ("file", "href", "imgFile"):
             inner = element.get(attribute)
-            if inner and (path.parent / inner).is_file():
+            if inner and _is_file(path.parent / inner):
                 element.set(attribute, str((path.parent / inner).absolute()))
     copy = copy.with_name(copy.name.removesuffix(".gz"))
     ElementTree.ElementTree(root).write(copy, encoding="utf-8", xml_declaration=True)

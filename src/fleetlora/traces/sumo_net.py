@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.errors import InputError, MissingDependencyError
+from fleetlora.limits import GZIP_DAMAGE, Unzipped
 from fleetlora.traces.fixes import DEGREES, LOCAL
 from fleetlora.traces.textfile import find_file, is_gzip
 
@@ -54,13 +54,13 @@ def has_projection(net: Path) -> bool:
     """
     tail = b""
     try:
-        with gzip.open(net) if is_gzip(net) else net.open("rb") as file:
+        with Unzipped(net) if is_gzip(net) else net.open("rb") as file:
             while block := file.read(_BLOCK):
                 found = _LOCATION.search(tail + block)
                 if found:
                     return found[1] not in (b"", b"!", b"-")
                 tail = (tail + block)[-4096:]
-    except (EOFError, gzip.BadGzipFile) as error:
+    except GZIP_DAMAGE as error:
         raise InputError(f"damaged gzip file: {error}", where=str(net), mend="restore it") from error
     raise InputError("not a SUMO network: it has no <location>", where=str(net), mend=_MEND)
 
@@ -85,6 +85,15 @@ def junctions(path: str | Path) -> Junctions:
         found = read_scenario(found).net
     geo = has_projection(found)
     net = _read_net(found)
+    try:
+        return _junctions(net, geo)
+    except InputError:
+        raise
+    except Exception as error:  # sumolib leaves what a damaged network lacks as None, and finds out late
+        raise _unreadable(found, error) from error
+
+
+def _junctions(net: Any, geo: bool) -> Junctions:
     lit = {light.getID(): _controlled(light) for light in net.getTrafficLights()}
     taken = {node.getID() for nodes in lit.values() for node in nodes}
     groups = {name: nodes for name, nodes in lit.items() if nodes}
@@ -111,12 +120,27 @@ def _read_net(path: Path) -> Any:
             where=str(path),
             mend="pip install 'fleetlora[sumo]'",
         ) from error
+    if is_gzip(path):
+        _check_unzipped(path)
     try:
         return sumolib.net.readNet(str(path))
     except Exception as error:  # sumolib meets a damaged network with any of a dozen exceptions
-        raise InputError(
-            f"not a readable SUMO network ({type(error).__name__}: {error})", where=str(path), mend=_MEND
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    said = f"{type(error).__name__}: {error}"[:200]
+    return InputError(f"not a readable SUMO network ({said})", where=str(path), mend=_MEND)
+
+
+def _check_unzipped(path: Path) -> None:
+    """Refuse a gzip file that is damaged or unpacks to too much; sumolib would unpack it whole."""
+    try:
+        with Unzipped(path) as file:
+            while file.read(_BLOCK):
+                pass
+    except GZIP_DAMAGE as error:
+        raise InputError(f"damaged gzip file: {error}", where=str(path), mend="restore it") from error
 
 
 def _controlled(light: Any) -> list[Any]:

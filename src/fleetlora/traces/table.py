@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import field_validator, model_validator
 
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.limits import check_parquet
 from fleetlora.registry import suggest
 from fleetlora.settings import quantity
 from fleetlora.traces.fixes import DEGREES, LOCAL, RawFixes
@@ -100,8 +101,12 @@ class _ParquetTable:
     @classmethod
     def open(cls, path: Path, wanted: tuple[str, ...]) -> _ParquetTable:
         import polars as pl
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         try:
+            with pq.ParquetFile(path) as file:
+                check_parquet(file, len(wanted), path)
             schema: dict[str, Any] = dict(pl.read_parquet_schema(path))
             for name in wanted:
                 if name not in schema:
@@ -110,7 +115,7 @@ class _ParquetTable:
                     problem = f"column {name!r} holds {schema[name]}, not one value a row"
                     raise InputError(problem, where=str(path), mend="write one fix a row")
             return cls(pl.read_parquet(path, columns=list(dict.fromkeys(wanted))), path)
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise InputError("damaged Parquet file", where=str(path), mend="make it anew") from error
 
 

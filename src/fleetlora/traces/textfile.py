@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fleetlora.errors import InputError
+from fleetlora.limits import GZIP_DAMAGE, TEXT_BYTES, Unzipped, check_size
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,6 +81,7 @@ def find_file(path: str | Path) -> Path:
         raise InputError("no such file", where=str(path), mend="check the path")
     if found.stat().st_size == 0:
         raise InputError("the file is empty", where=str(path), mend="name a file that holds fixes")
+    check_size(found, TEXT_BYTES)
     return found
 
 
@@ -126,10 +127,12 @@ def read_tables(files: Sequence[Path], names: Sequence[str], delimiter: str) -> 
     Raises:
         InputError: A file is damaged or not text.
     """
-    texts = []
+    texts, left = [], TEXT_BYTES
     for path in files:
+        check_size(path, left)
         text = (_unzip(path) if is_gzip(path) else path.read_bytes()).rstrip(b"\r\n \t")
         _refuse_binary(text[:_PEEK], path)
+        left -= len(text)
         texts.append(text + b"\n" if text else b"")
     counts = [text.count(b"\n") for text in texts]
     starts = np.append(0, np.cumsum(counts)[:-1]).astype(np.int64)
@@ -195,10 +198,10 @@ def _long_cells() -> Iterator[None]:
 
 def _records(path: Path, delimiter: str, header: bool, quote: str | None) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row of a file, slowly."""
-    opener = gzip.open if is_gzip(path) else open
     with (
         _long_cells(),
-        opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file,
+        Unzipped(path) if is_gzip(path) else path.open("rb") as raw,
+        io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="") as file,
     ):
         if quote:
             reader = csv.reader(file, delimiter=delimiter, quotechar=quote, strict=True)
@@ -221,13 +224,13 @@ def _records(path: Path, delimiter: str, header: bool, quote: str | None) -> Ite
 
 def _unzip(path: Path) -> bytes:
     try:
-        with gzip.open(path, "rb") as file:
+        with Unzipped(path) as file:
             return file.read()
     except EOFError as error:
         raise InputError(
             "the gzip file ends too early", where=str(path), mend="fetch it again; the copy was cut short"
         ) from error
-    except (OSError, zlib.error) as error:
+    except (*GZIP_DAMAGE, OSError) as error:
         raise InputError(f"damaged gzip file: {error}", where=str(path), mend="fetch it again") from error
 
 
@@ -245,6 +248,12 @@ def _first_line(path: Path) -> str:
             head = plain.read(_PEEK)
     _refuse_binary(head, path)
     first = head.decode("utf-8-sig", errors="replace").splitlines()[:1]
+    if len(head) == _PEEK and first and len(first[0].encode()) >= _PEEK - 4:
+        raise InputError(
+            f"the first line is longer than {_PEEK} bytes",
+            where=f"{path}:1",
+            mend="put the names of the columns there, and each fix on a line of its own",
+        )
     if not first or not first[0].strip():
         raise InputError(
             "the first line is empty", where=f"{path}:1", mend="put the names of the columns there"
@@ -286,8 +295,12 @@ def _delimiter(first: str, wanted: Sequence[str], path: Path) -> str:
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of a header line without blanks around them, repeated ones with their number."""
     trimmed = [name.strip() for name in names]
-    counts = [trimmed[:i].count(name) for i, name in enumerate(trimmed)]
-    return tuple(f"{name}#{n + 1}" if n else name for name, n in zip(trimmed, counts, strict=True))
+    seen: Counter[str] = Counter()
+    out = []
+    for name in trimmed:
+        seen[name] += 1
+        out.append(f"{name}#{seen[name]}" if seen[name] > 1 else name)
+    return tuple(out)
 
 
 def _missing(name: str, names: Sequence[str], path: Path) -> InputError:

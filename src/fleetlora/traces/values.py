@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.errors import InputError
+from fleetlora.limits import names_array
 
 if TYPE_CHECKING:
     import polars as pl
@@ -112,7 +113,7 @@ class Values:
         series = series.cast(pl.String).str.strip_chars()
         self.judge(column, (series.is_null() | (series == "")).fill_null(True).to_numpy(), "a vehicle")
         coded = series.fill_null("").to_arrow().cast("large_string").dictionary_encode()
-        names = np.array(coded.dictionary.to_pylist() or [""], dtype=np.str_)
+        names = names_array(coded.dictionary.to_pylist() or [""], "vehicle", f"column {column!r}")
         self._refuse_twins(column, series, set(names.tolist()))
         return np.asarray(names[coded.indices.to_numpy()])
 

@@ -5,14 +5,14 @@ Larson et al., An Evaluation Dataset for Intent Classification and Out-of-Scope 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
+from fleetlora.documents import parse_json
 from fleetlora.errors import InputError
+from fleetlora.limits import names_array
 from fleetlora.registry import suggest
 from fleetlora.settings import Settings, quantity
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
@@ -43,14 +43,7 @@ class Clinc150(Settings):
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
-        splits = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"broken JSON: {error.msg}", where=f"{path}:{error.lineno}", mend="download the file again"
-        ) from error
-    except RecursionError as error:
-        raise InputError("JSON nested too deep", where=str(path), mend="give CLINC150's form") from error
+    splits = parse_json(read_text(path), str(path), "download the file again")
     if not isinstance(splits, dict):
         raise InputError(
             "not an object of splits", where=str(path), mend='use {"train": [["text", "intent"], …], …}'
@@ -77,7 +70,7 @@ def _join(path: Path, splits: dict[str, Any], names: tuple[str, ...]) -> RawSpli
             labels.append(row[1])
             places.append((name, at))
     return RawSplit(
-        labels=np.asarray(labels, dtype=np.str_),
+        labels=names_array(labels, "class", path),
         texts=texts,
         where=lambda row: f"{path}: {places[row][0]}[{places[row][1]}]",
     )

@@ -5,6 +5,7 @@ Archives are opened with pickle refused: an array of Python objects can run code
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from fleetlora.errors import InputError
+from fleetlora.limits import TEXT_BYTES, check_ratio, names_array
 from fleetlora.registry import suggest
 from fleetlora.settings import quantity
 from fleetlora.tasks.columns import SplitOptions
@@ -106,6 +108,7 @@ class _Archive:
         where = f"{self.path}: {name}"
         if name not in self.names:
             raise InputError(f"no array {name!r}", where=str(self.path), mend=suggest(name, self.names))
+        self._check_declared(name, where)
         try:
             array: Array = self.file[name]
         except Exception as error:  # zip, deflate and NumPy each raise errors of their own for damage
@@ -123,6 +126,32 @@ class _Archive:
                 f"has shape {array.shape}, not ({rows},)", where=where, mend="one value per image"
             )
         return array
+
+    def _check_declared(self, name: str, where: str) -> None:
+        """Refuse an array that unpacks to too much, or declares more than it holds."""
+        archive = self.file.zip
+        if archive is None:  # closed; what reads from it says so
+            return
+        try:
+            member = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+            check_ratio(member.compress_size, member.file_size, where, TEXT_BYTES)
+            with archive.open(member) as stream:
+                header = np.lib.format.read_magic(stream)
+                read = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }.get(header)
+                if read is None:  # of a version of its own, or no array; what reads it says so
+                    return
+                shape, _, dtype = read(stream)
+        except InputError:
+            raise
+        except Exception:  # what reads the whole of it says what is wrong
+            return
+        if math.prod(map(int, shape)) * dtype.itemsize > member.file_size:
+            raise InputError(
+                f"declares the shape {shape}, more than it holds", where=where, mend="write the file again"
+            )
 
     def images(self, name: str) -> npt.NDArray[np.uint8]:
         """Return (N, H, W, 3) uint8 images; grey ones get three equal channels."""
@@ -146,7 +175,7 @@ class _Archive:
         """Return the class of each row, int64 or str."""
         array = self.read(name, rows)
         if array.dtype.kind == "U":
-            return array
+            return names_array(array.tolist(), "class", f"{self.path}: {name}")
         if array.dtype.kind in "iub":
             return array.astype(np.int64)
         raise InputError(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from fleetlora.errors import InputError
+from fleetlora.limits import names_array
 from fleetlora.settings import Settings, quantity
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 from fleetlora.tasks.tables import read_text
@@ -89,7 +88,7 @@ def _read(path: Path) -> RawSplit:
     if not texts:
         raise InputError("no documents below the header", where=str(path), mend="give a file with data in it")
     return RawSplit(
-        labels=np.asarray(labels, dtype=np.str_), texts=texts, where=lambda row: f"{path}:{numbers[row]}"
+        labels=names_array(labels, "class", path), texts=texts, where=lambda row: f"{path}:{numbers[row]}"
     )
 
 
