@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_csv", "as_latex", "write_tables"]
 
-#: What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet takes for the beginning of a formula, also after blanks, also of full width.
+_FORMULA = tuple("=+-@＝＋－＠")
 
 #: Characters that LaTeX takes for commands, and how they are written.
 _LATEX = {
@@ -60,7 +60,11 @@ def as_csv(comparison: Comparison) -> str:
 
 def _harmless(value: Any) -> Any:
     """Return ``value``, a text that looks like a formula marked as text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    looks = value.startswith(("\t", "\r", "\n")) or value.lstrip(" \t\r\n\ufeff").startswith(_FORMULA)
+    value = value.replace("\r", "\n")  # which csv does not enclose, and every reader takes for the row's end
+    return f"'{value}" if looks else value
 
 
 def as_latex(document: Mapping[str, Any]) -> str:
