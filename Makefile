@@ -4,10 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OUT    ?= runs/demo
+RUNS   ?= 100000
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format fuzz clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,11 @@ check: $(STAMP)  ## Check style and types
 format: $(STAMP)  ## Put the code into the project's format
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
+
+# The extra has wheels for Linux only, and not for every Python.
+fuzz: $(STAMP)  ## Fuzz every reader of files, RUNS executions in all; what is found lands in fuzz-findings/
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz all --runs $(RUNS) --out fuzz.json
 
 clean:  ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
