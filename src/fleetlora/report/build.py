@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleetlora.files import write_text
+from fleetlora.files import refusing, write_text
 from fleetlora.records import REPORT, open_run
 
 __all__ = ["build_report"]
@@ -22,7 +22,7 @@ def build_report(directory: str | Path) -> Path:
         Path of ``report.html``.
 
     Raises:
-        InputError: It holds neither, or a file in it is damaged.
+        InputError: It holds neither, a file in it is damaged, or it cannot be written.
         MissingDependencyError: plotly or matplotlib is not installed.
     """
     from fleetlora.comparison.files import is_comparison
@@ -37,10 +37,11 @@ def build_report(directory: str | Path) -> Path:
     run = open_run(directory)
     figures, world = all_figures(run), run.map()
     text = page(run, figures, world)
-    for figure in figures:
-        draw_matplotlib(figure, run.path / "figures" / figure.name)
-    if world is not None:
-        draw_map(world, run.path / "figures" / "map")
     path = run.path / REPORT
-    write_text(path, text)
+    with refusing(path, "make room, or copy the run to where you may write"):
+        for figure in figures:
+            draw_matplotlib(figure, run.path / "figures" / figure.name)
+        if world is not None:
+            draw_map(world, run.path / "figures" / "map")
+        write_text(path, text)
     return path
