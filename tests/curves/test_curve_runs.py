@@ -197,11 +197,11 @@ def test_a_rule_whose_bytes_grow_is_refused_until_left_out(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "not JSON"),
+        ("{", "broken JSON"),
         ("[]", "is no curve"),
         ('{"schema": 1}', "is no curve"),
-        ('{"schema": 9, "base": {}, "tasks": {}, "error_points": {}}', "has layout 9"),
-        ('{"schema": 1, "base": {}, "tasks": {"a": {}}, "error_points": {}}', r"a\.classes"),
+        ('{"schema": 9, "base": {}, "tasks": {}, "error_points": {}}', "newer fleetlora"),
+        ('{"schema": 1, "base": {}, "tasks": {"a": {}}, "error_points": {}}', r"tasks\.a\.classes"),
     ],
 )
 def test_a_file_that_is_no_curve_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -81,6 +81,7 @@ def main() -> None:
         _records,
         _adapters,
         _comparisons,
+        _curves,
         _assets,
         _tasks,
         _tokens,
@@ -231,6 +232,28 @@ def _comparisons(at: Path) -> None:
     tuned = {"schema": 1, "name": "t", "seeds": [1], "traces": {"source": "warsaw"}, "host": {}}
     tuned["methods"] = {"random": {"overrides": ["training.learning_rate=0.1"], "scores": []}}
     _write(at / "tuned" / "a", {"tuned.json": _json(tuned)})
+
+
+def _curves(at: Path) -> None:
+    from dataclasses import asdict
+
+    from fleetlora.curves import Contribution, Costs, GainLine, Growth, Recipe, TaskCurve
+
+    recipe = Recipe(1.0, 0.0, 0.0, Costs((4, 8), (100, 200), (100, 200), (1e6, 2e6), 300))
+    curve = TaskCurve(
+        classes=3,
+        test_samples=60,
+        contribution=Contribution(0.2, 0.7, 0.2, 0.5, 0.3, 0.7),
+        accuracy=Growth(0.1, 0.9, 20.0, 1.2),
+        unsettled=0.02,
+        loss=Growth(3.0, 0.6, 20.0, 1.2),
+        gain=GainLine(0.1, 0.02, 0.0, 0.0, 0.1, 0.2),
+        local_loss=(0.1, 0.3),
+        local_accuracy=0.05,
+        recipes={"product": recipe},
+    )
+    whole = {"schema": 1, "base": {"lora.alpha": 16.0}, "error_points": {"signs": 1.5}, "host": {}}
+    _write(at / "curve" / "a", {"curve.json": _json({**whole, "tasks": {"signs": asdict(curve)}})})
 
 
 def _assets(at: Path) -> None:

@@ -181,6 +181,13 @@ def _comparison(folder: Path) -> None:
         section(comparison.document)
 
 
+@_reader("curve", share=1.0)
+def _curve(folder: Path) -> None:
+    from fleetlora.curves import read_curves
+
+    read_curves(folder / "curve.json")
+
+
 @_reader("tuned", share=2.0)
 def _tuned(folder: Path) -> None:
     from fleetlora.comparison.tune import read_tuned

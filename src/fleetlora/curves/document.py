@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic does not take typing's before Python 3.12
 
 from fleetlora.console import Progress, Quiet
 from fleetlora.curves.fit import HeldOut, fit_task, hold_out
@@ -17,6 +19,7 @@ from fleetlora.curves.recipe import base_of
 from fleetlora.curves.recorded import read_runs
 from fleetlora.curves.shape import TaskCurve
 from fleetlora.doctor import versions
+from fleetlora.documents import check_shape, read_json, refuse_newer
 from fleetlora.errors import InputError
 from fleetlora.files import refusing, write_text
 from fleetlora.records import Run, open_run
@@ -26,8 +29,14 @@ __all__ = ["Curves", "fit_curves", "read_curves"]
 #: Number of the layout of ``curve.json``.
 SCHEMA = 1
 
-#: No curve is larger; whatever is, is something else.
-_MOST_BYTES = 16 * 2**20
+
+class _Shape(TypedDict):
+    """What every ``curve.json`` holds."""
+
+    schema: int
+    base: dict[str, Any]
+    tasks: dict[str, Any]
+    error_points: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Curves:
         base: What they are curves of, by dotted keys.
         tasks: By name.
         error_points: By task, the mean absolute error of the last test's accuracy on runs held out.
-        checksum: SHA-256 of the document.
+        checksum: SHA-256 of the document, whatever its layout on the page.
         document: The whole document.
     """
 
@@ -142,29 +151,17 @@ def read_curves(path: Path) -> Curves:
     Raises:
         InputError: The file cannot be read, is no curve, or is of a newer layout.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     mend = "fit it anew with `fleetlora fit-curve`"
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError("is too large to be a curve", where=str(path), mend=mend)
-        text = path.read_text("utf-8")
-        document = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        said = getattr(error, "strerror", None) or "not JSON"
-        raise InputError(f"cannot be read: {said}", where=str(path), mend=mend) from None
+    document = read_json(path, mend)
     if not isinstance(document, dict) or not {"schema", "base", "tasks", "error_points"} <= set(document):
         raise InputError("is no curve", where=str(path), mend=mend)
-    if document["schema"] != SCHEMA:
-        raise InputError(
-            f"has layout {document['schema']!r}, this fleetlora reads {SCHEMA}", where=str(path), mend=mend
-        )
+    refuse_newer(document["schema"], SCHEMA, path)
+    check_shape(_Shape, document, path, mend)
     try:
         tasks = TypeAdapter(dict[str, TaskCurve]).validate_python(document["tasks"])
-        errors = TypeAdapter(dict[str, float]).validate_python(document["error_points"])
-        base = TypeAdapter(dict[str, Any]).validate_python(document["base"])
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{place}: {first['msg']}", where=str(path), mend=mend) from None
-    return Curves(base, tasks, errors, hashlib.sha256(text.encode()).hexdigest(), document)
+        place = ".".join(str(step) for step in first["loc"])[:80]
+        raise InputError(f"damaged: tasks.{place}: {first['msg']}", where=str(path), mend=mend) from None
+    checksum = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return Curves(document["base"], tasks, document["error_points"], checksum, document)

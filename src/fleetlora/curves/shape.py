@@ -20,8 +20,10 @@ log H, s and the accuracy still to be gained, and a normal error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Gt
 from numpy.typing import NDArray
 
 __all__ = ["Contribution", "Costs", "GainLine", "Growth", "Recipe", "TaskCurve", "Work"]
@@ -92,8 +94,8 @@ class Growth:
 
     start: float
     end: float
-    scale: float
-    power: float
+    scale: Annotated[float, Gt(0)]
+    power: Annotated[float, Gt(0)]
 
     def at(self, mass: float | Floats, shift: float | Floats = 0.0) -> Floats:
         """Return the quality at ``mass``; ``shift`` moves where it ends."""
@@ -150,6 +152,11 @@ class Costs:
     bytes_up: tuple[int, ...]
     flops_per_step: tuple[float, ...]
     model_bytes: int
+
+    def __post_init__(self) -> None:
+        columns = (self.bytes_down, self.bytes_up, self.flops_per_step)
+        if any(len(column) != len(self.ranks) for column in columns):
+            raise ValueError("one value for each rank is needed")
 
 
 @dataclass(frozen=True)
