@@ -1,12 +1,17 @@
 """Exact algebra on low-rank products: sums, truncation and splitting without the dense matrix.
 
-A product is a pair (B, A) that stands for B·A. A weighted sum of products is the product of the stacks,
-and QR of both stacks brings its singular value decomposition down to a small core:
+A product is a pair (B, A) that stands for B·A. A weighted sum of products is the product of the stacks, and
+the Gram matrices of both stacks bring its singular value decomposition down to the size of the stack:
 
-    Q_b R_b = B,  Q_a R_a = Aᵀ,  R_b R_aᵀ = U S Vᵀ   =>   B·A = (Q_b U) S (Q_a V)ᵀ
+    L Lᵀ = BᵀB,   Lᵀ (A Aᵀ) L = Y S² Yᵀ   =>   Vᵀ = S⁻¹ Yᵀ Lᵀ A,   U = B A V S⁻¹,   B·A = U S Vᵀ
 
-Stacks wider than the layer itself hold more numbers than the dense matrix; only those are multiplied out.
-Everything is computed in float64 and returned so.
+Squaring halves the digits: zeros come out at some 1e-9 of |B|·|A|, below ``DEAD``, but a live component that
+is wanted and lies below ``SQUARABLE`` of it would lose too many. Then factors are taken that square nothing:
+
+    Q_b R_b = B,  Q_a R_a = Aᵀ,  R_b R_aᵀ = U' S V'ᵀ   =>   B·A = (Q_b U') S (Q_a V')ᵀ
+
+Stacks wider than the layer itself hold more numbers than the dense matrix; only those are multiplied out,
+and squared at the shorter side. Everything is computed in float64 and returned so.
 """
 
 from __future__ import annotations
@@ -24,6 +29,9 @@ Weighted = tuple[float, Tensor, Tensor]
 
 #: Singular values below this share of the largest are rounding noise of float32 inputs.
 DEAD = 1e-7
+
+#: Singular values above this share of |B|·|A| keep, when squared, all digits that float32 holds.
+SQUARABLE = 1e-4
 
 
 def stack(products: Sequence[Weighted]) -> tuple[Tensor, Tensor]:
@@ -69,17 +77,84 @@ class Components:
         return self.U * root, root[:, None] * self.Vt
 
 
-def components(B: Tensor, A: Tensor) -> Components:
+def components(B: Tensor, A: Tensor, most: int | None = None) -> Components:
     """Return the singular components of B·A.
+
+    The product of what is returned differs from that of the ``most`` largest by less than 1e-10 of |B|·|A|
+    (Frobenius norms), less than float32 inputs are rounded by; U and Vt are orthonormal to 1e-7.
 
     Args:
         B: (m, r).
         A: (r, n).
+        most: How many of the largest are wanted; all if not given.
     """
-    if B.shape[1] > min(B.shape[0], A.shape[1]):
-        return dense_components(B.double() @ A.double())
-    q_left, r_left = torch.linalg.qr(B.double())
-    q_right, r_right = torch.linalg.qr(A.double().T)
+    left, right = B.double(), A.double()
+    shortest = min(left.shape[0], right.shape[1])
+    if left.shape[1] < shortest:
+        found = _squared(left, right, most) or _by_qr(left, right)
+    else:
+        dense = left @ right
+        found = _squared_dense(dense, most) or dense_components(dense)
+    return found if most is None else found.truncate(most)
+
+
+def _squared(left: Tensor, right: Tensor, most: int | None) -> Components | None:
+    """Return the largest components by way of the Gram matrices; nothing if they are too small for that."""
+    gram, other = left.T @ left, right @ right.T
+    root = _root(gram)
+    found = _largest(root.T @ other @ root, most, float((gram.trace() * other.trace()).sqrt()))
+    if found is None:
+        return None
+    S, Y = found
+    Vt = (root @ Y).T @ right / S[:, None]
+    return Components(left @ (right @ Vt.T) / S, S, Vt)
+
+
+def _squared_dense(matrix: Tensor, most: int | None) -> Components | None:
+    """Return the largest components of a dense matrix by way of its square at the shorter side."""
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    found = _largest(tall.T @ tall, most, float(torch.linalg.norm(tall)))
+    if found is None:
+        return None
+    S, V = found
+    U = tall @ V / S
+    return Components(U, S, V.T) if tall is matrix else Components(V, S, U.T)
+
+
+def _root(gram: Tensor) -> Tensor:
+    """Return a root L of ``gram`` = L·Lᵀ: Cholesky's, or of eigenvectors where the stack is dependent."""
+    root: Tensor
+    root, failed = torch.linalg.cholesky_ex(gram)
+    if not failed:
+        return root
+    values: Tensor
+    vectors: Tensor
+    values, vectors = torch.linalg.eigh(gram)
+    alive = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return vectors[:, alive] * values[alive].sqrt()
+
+
+def _largest(square: Tensor, most: int | None, norm: float) -> tuple[Tensor, Tensor] | None:
+    """Return the largest live singular values, descending, and their vectors (k, live) from a square (k, k).
+
+    Nothing is returned if one of them lies below ``SQUARABLE`` of ``norm``.
+    """
+    values, vectors = torch.linalg.eigh(square)
+    S = values.flip(0)[:most].clamp_min(0.0).sqrt()
+    live = _live(S)
+    if norm and not (live and S[live - 1] > SQUARABLE * norm):
+        return None
+    return S[:live], vectors.flip(1)[:, :live]
+
+
+def _live(S: Tensor) -> int:
+    """Return how many of the singular values, descending, are more than noise."""
+    return int(torch.count_nonzero(S / S[0] > DEAD)) if S.any() else 0
+
+
+def _by_qr(left: Tensor, right: Tensor) -> Components:
+    q_left, r_left = torch.linalg.qr(left)
+    q_right, r_right = torch.linalg.qr(right.T)
     core = dense_components(r_left @ r_right.T)
     return Components(q_left @ core.U, core.S, core.Vt @ q_right.T)
 
@@ -87,7 +162,7 @@ def components(B: Tensor, A: Tensor) -> Components:
 def dense_components(matrix: Tensor) -> Components:
     """Return the singular components of a dense matrix (m, n)."""
     U, S, Vt = torch.linalg.svd(matrix.double(), full_matrices=False)
-    live = int(torch.count_nonzero(S / S.max() > DEAD)) if S.any() else 0
+    live = _live(S)
     return Components(U[:, :live], S[:live], Vt[:live])
 
 

@@ -3,7 +3,7 @@
     model = sum of p_i · s_i · B_i · A_i        (p_i: sample shares, s_i = alpha_i / r_i)
 
 Averaging A and B apart would add cross terms between vehicles, and leaving s out would weigh a vehicle by
-its rank. The sum is kept as stacked factors; QR of both stacks and a small SVD give its singular components
+its rank. The sum is kept as stacked factors, whose Gram matrices give its singular components
 (:mod:`fleetlora.lora.factors`), of which every receiver gets as many as its rank holds.
 
 A vehicle of low rank never receives the model's smaller components, so its update does not hold them, and
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 import torch
 
+from fleetlora.lora import factors
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.aggregation import average_heads, check_finite, layer_names, shares
 from fleetlora.lora.factors import Components, Weighted
@@ -63,8 +64,7 @@ class Product(SummedRule):
 
     def add_up(self, products: Sequence[Weighted]) -> Components:
         """Return the components of a weighted sum, the largest ``max_rank`` of them."""
-        total = super().add_up(products)
-        return total if self.max_rank is None else total.truncate(self.max_rank)
+        return factors.components(*factors.stack(products), self.max_rank)
 
 
 def _unreceived(
