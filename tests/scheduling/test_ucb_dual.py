@@ -210,3 +210,21 @@ def test_every_combination_keeps_the_contract(options: dict[str, Any]) -> None:
 def test_one_arm_only_is_played() -> None:
     policy = make(example_context(n_vehicles=1, ranks=(4,)))
     assert policy.select(offer(policy.context), stream(0)).tolist() == [4]
+
+
+@pytest.mark.parametrize("options", [{}, PAPER, {"freshness": 0.5}])
+def test_a_large_fleet_chooses_as_its_parts_do(options: dict[str, Any]) -> None:
+    policy = make(example_context(n_vehicles=5000), **options)
+    for round in range(3):
+        whole = example_offers(policy.context, 5000, round)
+        chosen = policy.select(whole, stream(0))
+        parts = [policy.select(whole.part(slice(a, a + 700)), stream(0)) for a in range(0, 5000, 700)]
+        assert np.array_equal(chosen, np.concatenate(parts))
+        pulled = np.flatnonzero(chosen)
+        seen = [saw(int(rank), reward=float(rank == 8)) for rank in chosen[pulled]]
+        columns = ("rank", "reward", "joules", "latency_s", "delivered")
+        policy.update(
+            Feedback(
+                0, pulled, **{name: np.concatenate([getattr(s, name) for s in seen]) for name in columns}
+            )
+        )

@@ -10,7 +10,7 @@ only through :class:`Feedback` and :class:`Account`, which refuse values that no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,12 @@ class Offers:
 
     def __len__(self) -> int:
         return len(self.vehicle)
+
+    def part(self, rows: slice) -> Offers:
+        """Return some of the rows; their columns are views."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut = {name: value[rows] for name, value in values.items() if isinstance(value, np.ndarray)}
+        return Offers(**values | cut)
 
 
 @dataclass(frozen=True)

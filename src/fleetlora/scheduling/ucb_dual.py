@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,19 @@ from fleetlora.scheduling.statistics import ArmTable
 from fleetlora.settings import Settings, quantity
 
 __all__ = ["UcbDual"]
+
+_BLOCK = 1 << 12  # vehicles that choose at once: large enough to vectorise, small enough for the cache
+
+
+class _Bounds(NamedTuple):
+    """Optimistic reward and cost of every arm; both (n, A)."""
+
+    value: Floats
+    cost: Floats
+
+    def take(self, row: Ints) -> _Bounds:
+        """Return the bounds of (n,) rows."""
+        return _Bounds(self.value.take(row, axis=0), self.cost.take(row, axis=0))
 
 
 @POLICIES.register("ucb-dual")
@@ -116,29 +129,47 @@ class UcbDual(Policy):
         """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""
         row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
         self._row[offers.vehicle] = row
-        index = np.where(offers.feasible, self.index(self._estimates(row), offers), -np.inf)
-        arm = index.argmax(axis=1)  # the first of equals: the lowest rank
-        best = index[np.arange(len(arm)), arm]
-        least = 0.0 if self.options.skip else -np.inf
-        return np.where(best > least, self.context.ranks[arm], 0)
+        fleet = self._bounds(self._estimates(np.arange(len(self.contexts)))) if self.options.pooled else None
+        fresh, latency_price = self._fresh(offers.vehicle), self._latency_price
+        chosen = np.empty(len(offers), dtype=np.int64)
+        for start in range(0, len(offers), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            bounds = fleet.take(row[rows]) if fleet else self._bounds(self._estimates(row[rows]))
+            part = offers.part(rows)
+            chosen[rows] = self._best(self._index(bounds, fresh[rows], latency_price, part), part)
+        return chosen
 
     def index(self, known: Estimates, offers: Offers) -> Floats:
-        """Return (n, A) the index of every arm.
+        """Return (n, A) the index of every arm; row i of what is known is that of offer i."""
+        return self._index(self._bounds(known), self._fresh(offers.vehicle), self._latency_price, offers)
 
-        An arm never tried has the index of no pulls, 1 less its price; a vehicle that learns alone tries it
-        first of all.
+    def _bounds(self, known: Estimates) -> _Bounds:
+        """Return how good and how cheap every arm may be, for each row of estimates.
+
+        An arm never tried may be worth 1 and cost nothing; a vehicle that learns alone tries it first of all.
         """
         tried = known.count > 0
         total = np.maximum(known.count.sum(axis=1, keepdims=True), 1.0)
         bonus = self.options.bonus * np.sqrt(2.0 * np.log(total) / np.where(tried, known.count, 1.0))
         bonus = np.where(tried, bonus, 1.0)
-        value = np.minimum(1.0, known.reward + bonus) * self._fresh(offers.vehicle)[:, None]
+        value = np.minimum(1.0, known.reward + bonus)
+        if not self.options.pooled:
+            value[~tried] = np.inf
+        return _Bounds(value, np.maximum(0.0, known.cost - bonus))
+
+    def _index(self, bounds: _Bounds, fresh: Floats, latency_price: float, offers: Offers) -> Floats:
+        value = bounds.value * fresh[:, None] if self.options.freshness else bounds.value
         if self.options.foresight:
-            value = value - self._latency_price * offers.predicted_s
-            cost = self._cost(offers.predicted_j)
-        else:
-            cost = np.maximum(0.0, known.cost - bonus)
-        return np.where(tried | self.options.pooled, value - self._price * cost, np.inf)
+            value = value - latency_price * offers.predicted_s
+            return value - self._price * self._cost(offers.predicted_j)
+        return value - self._price * bounds.cost
+
+    def _best(self, index: Floats, offers: Offers) -> Ints:
+        index = np.where(offers.feasible, index, -np.inf)
+        arm = index.argmax(axis=1)  # the first of equals: the lowest rank
+        best = index[np.arange(len(arm)), arm]
+        least = 0.0 if self.options.skip else -np.inf
+        return np.where(best > least, self.context.ranks[arm], 0)
 
     def update(self, feedback: Feedback) -> None:
         """Add what the vehicles saw to their rows."""
