@@ -47,7 +47,7 @@ def _version(distribution: str) -> str:
 
 def versions() -> dict[str, Any]:
     """Return the machine and the versions of what computes, for ``result.json`` and benchmarks."""
-    names = ("fleetlora", "numpy", "torch", "transformers", "peft", "libsumo")
+    names = ("fleetlora", "numpy", "scipy", "torch", "transformers", "peft", "libsumo")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

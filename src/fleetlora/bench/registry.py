@@ -24,4 +24,7 @@ class Bench(Protocol):
 
 
 #: Benchmarks by the name that ``fleetlora bench`` takes.
-BENCHES: Registry[type[Bench]] = Registry("bench", ("fleetlora.bench.crash", "fleetlora.bench.faults"))
+BENCHES: Registry[type[Bench]] = Registry(
+    "bench",
+    tuple(f"fleetlora.bench.{name}" for name in ("aggregate", "contacts", "crash", "faults", "policy")),
+)
