@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetlora.errors import InputError
 from fleetlora.faults import FAULTS, Events
 from fleetlora.records import Run, RunIdentity, RunWriter, open_run
 from fleetlora.report.went_wrong import faults_section
@@ -44,3 +45,8 @@ def test_a_run_without_faults_has_no_section(tmp_path: Path) -> None:
 def test_every_fault_is_told_in_words(kind: str, tmp_path: Path) -> None:
     shown = faults_section(_run(tmp_path / "run", Events.of(kind, 0.0, 1.0)))
     assert f"<td>{kind}" not in shown, "the words are not the key again"
+
+
+def test_a_time_that_no_run_has_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"faults\.begin_s"):
+        _run(tmp_path / "run", Events.of("reboot", float("inf"), 1.0, vehicle=0))

@@ -16,7 +16,7 @@ from fleetlora.limits import DOCUMENT_BYTES, check_parquet, check_size
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
 from fleetlora.records.migration import check_layout, migrated_result, migrated_table
 from fleetlora.records.result import RunIdentity, build_result
-from fleetlora.records.schemas import OPTIONAL_TABLES, TABLES, arrow_schema, arrow_table
+from fleetlora.records.schemas import ALL_TABLES, OPTIONAL_TABLES, TABLES, arrow_schema, arrow_table
 from fleetlora.records.shapes import IdentityShape, ResultShape
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _read_table(path: Path, table: str) -> pa.Table:
 
 def _check_values(path: Path, table: str, rows: pa.Table) -> None:
     """Refuse numbers that no run writes and sums would fail on: not finite, immense, or negative counts."""
-    for column in TABLES[table]:
+    for column in ALL_TABLES[table]:
         values = rows[column.name].to_numpy() if column.kind in ("f64", "i32", "i64") else np.zeros(0)
         if column.kind == "f64":
             bad = (np.abs(values) > _IMMENSE) & ~((values == np.inf) & (column.name in _ENDLESS))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "ALL_TABLES",
     "ARRIVED",
     "OPTIONAL_TABLES",
     "OUTCOMES",
@@ -151,7 +152,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
 #: Tables that a run has only if what they tell of was switched on.
 OPTIONAL_TABLES: dict[str, tuple[Column, ...]] = {"faults": FAULTS}
 
-_ALL = {**TABLES, **OPTIONAL_TABLES}
+#: Every table that a run may have.
+ALL_TABLES = {**TABLES, **OPTIONAL_TABLES}
 
 
 def arrow_schema(table: str) -> pa.Schema:
@@ -168,7 +170,7 @@ def arrow_schema(table: str) -> pa.Schema:
     }
     fields = [
         pa.field(c.name, types[c.kind], nullable=c.nullable, metadata={"meaning": c.meaning})
-        for c in _ALL[table]
+        for c in ALL_TABLES[table]
     ]
     return pa.schema(fields, metadata={"fleetlora.schema": str(SCHEMA), "fleetlora.table": table})
 
@@ -194,7 +196,7 @@ def arrow_table(table: str, columns: Mapping[str, Any] | pa.Table) -> pa.Table:
     _check_names(table, columns)
     n_rows = _n_rows(table, columns)
     arrays = []
-    for column, field in zip(_ALL[table], schema, strict=True):
+    for column, field in zip(ALL_TABLES[table], schema, strict=True):
         try:
             array = _arrow_array(column, field.type, columns[column.name], n_rows)
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
@@ -208,7 +210,7 @@ def arrow_table(table: str, columns: Mapping[str, Any] | pa.Table) -> pa.Table:
 
 
 def _check_names(table: str, columns: Mapping[str, Any]) -> None:
-    known = {column.name for column in _ALL[table]}
+    known = {column.name for column in ALL_TABLES[table]}
     missing, unknown = sorted(known - set(columns)), sorted(set(columns) - known)
     if missing or unknown:
         said = f"columns missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
