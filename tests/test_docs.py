@@ -75,8 +75,8 @@ def test_every_command_of_the_table_exists() -> None:
     from fleetlora.cli import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    named = set(re.findall(r"\| `fleetlora (\w+)", README)) | set(
-        re.findall(r"`fleetlora (\w+) PRESET", README)
+    named = set(re.findall(r"\| `fleetlora ([\w-]+)", README)) | set(
+        re.findall(r"`fleetlora ([\w-]+) PRESET", README)
     )
     assert named <= known
     assert known <= named | {"config"}, "a command is missing in the README"
