@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 
+class Said(NamedTuple):
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Call the command line in this process; return status, output and errors."""
-
+    """Call the command line in this process."""
     from fleetlora.cli import main
 
-    def command(*words: object) -> tuple[int, str, str]:
+    def command(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["fleetlora", *map(str, words)])
         with pytest.raises(SystemExit) as end:
             main()
         said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
+        return Said(int(end.value.code or 0), said.out, said.err)
 
     return command
 

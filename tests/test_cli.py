@@ -16,37 +16,11 @@ from typing import Any
 import pytest
 import tomli_w
 
-from fleetlora import cli
-
 CSV = "vehicle,t,lat,lon\n" + "".join(
     f"{v},{1_600_000_000 + 10 * i},{52.2 + 1e-4 * i:.6f},{21.0 + 1e-3 * (v == 'b'):.6f}\n"
     for v in "ab"
     for i in range(30)
 )
-
-
-class Said:
-    """What a command said, and how it ended."""
-
-    def __init__(self, out: str, err: str, status: int) -> None:
-        self.out, self.err, self.status = out, err, status
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Call the command line in this process."""
-
-    def command(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["fleetlora", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return Said(said.out, said.err, status)
-
-    return command
 
 
 @pytest.fixture

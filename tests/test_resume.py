@@ -18,6 +18,7 @@ from fleetlora.errors import InputError
 from fleetlora.faults import FAULTS
 from fleetlora.federation.loop import Simulation
 from fleetlora.records import Checkpoints
+from tests.tiny import stopped
 
 #: Methods that between them have every kind of state: bandits, pruned ranks, stacks, own bases, budgets.
 METHODS = (
@@ -36,21 +37,6 @@ def _values(tiny: dict[str, Any], method: str = "ucb-dual") -> dict[str, Any]:
     return values
 
 
-def _stopped(values: dict[str, Any], out: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run until some rounds are over, then die as from a crash: nothing is written any more."""
-    step = Simulation.step
-
-    def dies(self: Simulation) -> Any:
-        if self.round == after:
-            raise RuntimeError("the power is gone")
-        return step(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Simulation, "step", dies)
-        with pytest.raises(RuntimeError):
-            fleetlora.run(values, out, report=False)
-
-
 @pytest.fixture(scope="module")
 def digest(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
     """The digest of a run that never stopped."""
@@ -59,12 +45,12 @@ def digest(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> st
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_resumed_run_ends_with_the_digest_of_one_that_never_stopped(
+def test_a_resumed_run_ends_with_the_digest_of_one_that_neverstopped(
     method: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny, method)
     whole = fleetlora.run(values, tmp_path / "whole", report=False)
-    _stopped(values, tmp_path / "stopped", 3, monkeypatch)
+    stopped(values, tmp_path / "stopped", 3, monkeypatch)
     played: list[int] = []
     step = Simulation.step
     monkeypatch.setattr(Simulation, "step", lambda self: (played.append(self.round), step(self))[1])
@@ -75,14 +61,14 @@ def test_a_resumed_run_ends_with_the_digest_of_one_that_never_stopped(
     assert not (resumed.path / "checkpoints").exists(), "they are of no use to a complete run"
 
 
-def test_it_does_not_matter_after_which_round_or_how_often_it_stopped(
+def test_it_does_not_matter_after_which_round_or_how_often_itstopped(
     tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
     for after in (0, 1, 5):
-        _stopped(values, tmp_path / f"after-{after}", after, monkeypatch)
+        stopped(values, tmp_path / f"after-{after}", after, monkeypatch)
         assert fleetlora.resume(tmp_path / f"after-{after}").result["digest"] == digest
-    _stopped(values, tmp_path / "twice", 2, monkeypatch)
+    stopped(values, tmp_path / "twice", 2, monkeypatch)
     step = Simulation.step
 
     def interrupted(self: Simulation) -> Any:
@@ -101,7 +87,7 @@ def test_a_damaged_checkpoint_costs_the_rounds_since_the_one_before(
     tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
-    _stopped(values, tmp_path / "stopped", 4, monkeypatch)
+    stopped(values, tmp_path / "stopped", 4, monkeypatch)
     kept = sorted((tmp_path / "stopped" / "checkpoints").iterdir())
     assert [path.name for path in kept] == ["round-00000003.safetensors", "round-00000004.safetensors"]
     size = kept[1].stat().st_size
@@ -121,7 +107,7 @@ def test_flipped_bits_in_a_table_are_named_or_change_nothing(
     tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)
-    _stopped(values, tmp_path / "stopped", 3, monkeypatch)
+    stopped(values, tmp_path / "stopped", 3, monkeypatch)
     named = 0
     for table in ("rounds", "updates", "ledger"):
         for eighth in (1, 3, 5, 7):
@@ -151,7 +137,7 @@ def test_other_data_than_it_began_with_is_refused(
     lines = Path(values["traces"]["path"]).read_text().splitlines()
     tracks.write_text("\n".join(lines))
     values["traces"]["path"] = str(tracks)
-    _stopped(values, tmp_path / "stopped", 3, monkeypatch)
+    stopped(values, tmp_path / "stopped", 3, monkeypatch)
     tracks.write_text("\n".join(line for line in lines if not line.startswith("bus03")))
     with pytest.raises(InputError, match="not those that the run began with"):
         fleetlora.resume(tmp_path / "stopped")
@@ -164,7 +150,7 @@ def test_a_checkpoint_of_another_layout_is_refused_and_nothing_is_begun_anew(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("fleetlora.records.checkpoint.SCHEMA", 99)
-        _stopped(_values(tiny), tmp_path / "stopped", 3, monkeypatch)
+        stopped(_values(tiny), tmp_path / "stopped", 3, monkeypatch)
     with pytest.raises(InputError, match="layout 99"):
         fleetlora.resume(tmp_path / "stopped")
     assert sorted(set(fleetlora.open_run(tmp_path / "stopped").rounds["round"])) == [0, 1, 2]
@@ -256,7 +242,7 @@ def test_a_resumed_run_meets_the_faults_that_the_whole_run_meets(
     assert whole.result["digest"] != digest
     assert whole.result["overdraw_j"] == 0.0
     assert sum(whole.result["faults"].values()) == len(whole.faults) > 20
-    _stopped(values, tmp_path / "stopped", 3, monkeypatch)
+    stopped(values, tmp_path / "stopped", 3, monkeypatch)
     resumed = fleetlora.resume(tmp_path / "stopped", report=False)
     assert resumed.result["digest"] == whole.result["digest"]
     assert resumed.faults.equals(whole.faults)

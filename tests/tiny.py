@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.tasks.makers import WORDS, save_text_backbone
 
@@ -85,3 +86,21 @@ def experiment(folder: Path, **changes: Any) -> dict[str, Any]:
         "admission": {"vehicles_per_task": 2},
         **changes,
     }
+
+
+def stopped(values: dict[str, Any], out: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until some rounds are over, then die as from a crash: nothing is written any more."""
+    import fleetlora
+    from fleetlora.federation.loop import Simulation
+
+    step = Simulation.step
+
+    def dies(self: Simulation) -> Any:
+        if self.round == after:
+            raise RuntimeError("the power is gone")
+        return step(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Simulation, "step", dies)
+        with pytest.raises(RuntimeError):
+            fleetlora.run(values, out, report=False)

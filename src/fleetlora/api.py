@@ -275,14 +275,14 @@ class _Study:
         """Test the models and save their adapters."""
         self.progress.say("testing the aggregated models on all test samples")
         scores = _last_test(learner, len(self.experiment.tasks))
-        for k, task in enumerate(self.experiment.tasks):
-            if isinstance(self.materials, Materials):
+        if self.materials.stand_in is None:
+            for k, task in enumerate(self.experiment.tasks):
                 learner.save(k, writer.adapter_dir(task.name))
         return scores
 
     def _extras(self, scores: list[Score]) -> dict[str, dict[str, Any]]:
         head: Sequence[Score | None] = [None] * len(scores)
-        if self.experiment.evaluation.head_only and isinstance(self.materials, Materials):
+        if self.experiment.evaluation.head_only and self.materials.stand_in is None:
             head = self._head_only()
         names = [task.name for task in self.experiment.tasks]
         return {
@@ -293,23 +293,8 @@ class _Study:
                 "classes": classes,
                 "test_samples": score.samples,
             }
-            for name, score, alone, classes in zip(names, scores, head, self._classes, strict=True)
+            for name, score, alone, classes in zip(names, scores, head, self.materials.classes, strict=True)
         }
-
-    @property
-    def _classes(self) -> list[int]:
-        """Number of classes of each task."""
-        if isinstance(self.materials, Materials):
-            return [len(data.classes) for data in self.materials.tasks]
-        return [self.materials.curves.tasks[task.name].classes for task in self.experiment.tasks]
-
-    @property
-    def _stand_in(self) -> dict[str, Any] | None:
-        """What stood in for training, for the result; None where models were really trained."""
-        if isinstance(self.materials, Materials):
-            return None
-        curves = self.materials.curves
-        return {"kind": "curve", "sha256": curves.checksum, "error_points": dict(curves.error_points)}
 
     def _head_only(self) -> list[Score]:
         """Play the same rounds with the heads alone, and return the last test."""
@@ -338,7 +323,7 @@ class _Study:
             writer.tables(),
             tasks=extras or {task.name: {} for task in self.experiment.tasks},
             adapters=learner.arrays(),
-            learner=self._stand_in,
+            learner=self.materials.stand_in,
             host=host,
             status=status,
         )

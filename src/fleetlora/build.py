@@ -107,14 +107,13 @@ def _curve_learner(experiment: Experiment, materials: CurveMaterials, ranks: NDA
     from fleetlora.curves import recipe_of
     from fleetlora.federation.curve_learner import CurveLearner
 
-    names = [task.name for task in experiment.tasks]
     return CurveLearner(
-        names=names,
-        curves=[materials.curves.tasks[name] for name in names],
+        names=materials.names,
+        curves=materials.tasks,
         recipe=recipe_of(experiment.model_dump(mode="json")),
         shards=materials.shards,
         ranks=ranks,
-        rate_end=experiment.training.rate_end,
+        training=experiment.training,
         tail=experiment.evaluation.tail,
         seed=experiment.seed,
     )

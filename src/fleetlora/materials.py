@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from fleetlora.federation.world import World
 from fleetlora.rng import stream
 
 if TYPE_CHECKING:
-    from fleetlora.curves import Curves
+    from fleetlora.curves import Curves, TaskCurve
     from fleetlora.lora import Backbone, PrefixCache
     from fleetlora.tasks import ImageExamples, Labelled, Shards, TaskData, TextExamples
 
@@ -51,13 +51,40 @@ class Materials:
     shards: list[Shards]
     cache: PrefixCache
 
+    @property
+    def classes(self) -> list[int]:
+        """Number of classes of each task."""
+        return [data.n_classes for data in self.tasks]
+
+    @property
+    def stand_in(self) -> None:
+        """What stands in for training: nothing."""
+        return None
+
 
 @dataclass(frozen=True)
 class CurveMaterials:
-    """What a learner needs that is a curve: the curves, and who holds what of each task."""
+    """What a learner needs that is a curve: the curves of the tasks called ``names``, and who holds what."""
 
+    names: list[str]
     curves: Curves
     shards: list[Shards]
+
+    @property
+    def tasks(self) -> list[TaskCurve]:
+        """The curve of each task."""
+        return [self.curves.tasks[name] for name in self.names]
+
+    @property
+    def classes(self) -> list[int]:
+        """Number of classes of each task."""
+        return [curve.classes for curve in self.tasks]
+
+    @property
+    def stand_in(self) -> dict[str, Any]:
+        """What stands in for training, as a result tells of it."""
+        errors = dict(self.curves.error_points)
+        return {"kind": "curve", "sha256": self.curves.checksum, "error_points": errors}
 
 
 def load_backbone(experiment: Experiment, say: Say = lambda line: None) -> Backbone:
@@ -95,20 +122,19 @@ def load_curves(experiment: Experiment) -> Curves:
         InputError: The file is no curve.
         ConfigError: It is one of other tasks, another model or other training; names the key.
     """
-    from fleetlora.curves import base_of, read_curves
+    from fleetlora.curves import base_of, first_difference, read_curves
 
     path = experiment.learner.curve
     assert path is not None  # the section has checked it
     curves = read_curves(Path(path))
-    base = base_of(experiment.model_dump(mode="json"))
-    for key in sorted({*base, *curves.base}):
-        if base.get(key) != curves.base.get(key):
-            raise ConfigError(
-                f"{path} was fitted to runs with {curves.base.get(key)!r} here, this experiment has "
-                f"{base.get(key)!r}",
-                where=key,
-                mend="fit a curve to runs of this experiment with `fleetlora fit-curve`",
-            )
+    changed = first_difference(curves.base, base_of(experiment.model_dump(mode="json")))
+    if changed:
+        key, theirs, mine = changed
+        raise ConfigError(
+            f"{path} was fitted to runs with {theirs!r} here, this experiment has {mine!r}",
+            where=key,
+            mend="fit a curve to runs of this experiment with `fleetlora fit-curve`",
+        )
     return curves
 
 

@@ -74,7 +74,8 @@ class Workshop:
             self._keep(f"labels {section.name}", _task_key(section), partial(load_labels, section, say))
             for section in experiment.tasks
         ]
-        return CurveMaterials(curves, deal_shards(experiment, world, labels))
+        names = [section.name for section in experiment.tasks]
+        return CurveMaterials(names, curves, deal_shards(experiment, world, labels))
 
     def _task(self, experiment: Experiment, section: TaskSection, say: Say) -> TaskData:
         key = json.dumps([experiment.backbone.path, _task_key(section)])

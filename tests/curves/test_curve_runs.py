@@ -16,8 +16,8 @@ import fleetlora
 from fleetlora.curves import Costs, Curves, fit_curves, read_curves
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.federation.curve_learner import costs_at
-from fleetlora.federation.loop import Simulation
 from fleetlora.records import Run, open_run
+from tests.tiny import stopped
 
 
 def _values(tiny: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -96,19 +96,10 @@ def test_a_curves_run_moves_the_same_vehicles_and_joules(
 def test_a_curves_run_resumes_to_the_same_digest(
     tiny: dict[str, Any], curves: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"method": "random", "overrides": ["checkpoint.share=1e9"]}
-    whole = _curve_run(tiny, curves, tmp_path / "whole", **options)
-    step = Simulation.step
-
-    def dies(self: Simulation) -> Any:
-        if self.round == 3:
-            raise RuntimeError("the power is gone")
-        return step(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Simulation, "step", dies)
-        with pytest.raises(RuntimeError):
-            _curve_run(tiny, curves, tmp_path / "cut", **options)
+    learner = {"kind": "curve", "curve": str(curves)}
+    values = _values(tiny, learner=learner, checkpoint={"every": 1, "share": 1e9})
+    whole = fleetlora.run(values, tmp_path / "whole", report=False)
+    stopped(values, tmp_path / "cut", 3, monkeypatch)
     assert fleetlora.resume(tmp_path / "cut", report=False).result["digest"] == whole.result["digest"]
 
 

@@ -1,7 +1,7 @@
 """Learning curves: fitted to recorded runs, they stand in for training where a city is too large to train."""
 
 from fleetlora.curves.document import Curves, fit_curves, read_curves
-from fleetlora.curves.recipe import base_of, recipe_of
+from fleetlora.curves.recipe import base_of, first_difference, recipe_of
 from fleetlora.curves.shape import (
     Contribution,
     Costs,
@@ -22,6 +22,7 @@ __all__ = [
     "TaskCurve",
     "Work",
     "base_of",
+    "first_difference",
     "fit_curves",
     "read_curves",
     "recipe_of",

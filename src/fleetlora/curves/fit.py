@@ -205,7 +205,7 @@ def _curve(
         accuracy=growth,
         unsettled=float(parameters[10]),
         loss=loss,
-        gain=_fit_gain(runs, growth, received),
+        gain=_fit_gain(runs, stacked, growth.headroom(received)),
         local_loss=_local_loss(runs, loss, loss_shifts[stacked.update_recipe], received),
         local_accuracy=_local_accuracy(runs, growth, shifts[stacked.update_recipe], received),
         recipes={
@@ -241,19 +241,17 @@ def _fit_loss(stacked: Stacked, tested: Floats, growth: Growth, n: int) -> tuple
     return at(found), found[4:]
 
 
-def _fit_gain(runs: Sequence[Recorded], growth: Growth, received: Floats) -> GainLine:
+def _fit_gain(runs: Sequence[Recorded], stacked: Stacked, headroom: Floats) -> GainLine:
     """Return the line of the vehicles' relative gains, each kept within [-1, 1]."""
     before, after = _joined(runs, "loss_before"), _joined(runs, "loss_after")
     known = np.isfinite(before) & np.isfinite(after) & (before > 0)
     gains = np.clip((before[known] - after[known]) / before[known], -1.0, 1.0)
-    blank = GainLine(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     if not len(gains):
-        return blank
-    features = np.concatenate([blank.features(run.work, np.zeros(len(run.sync))) for run in runs])
-    features[:, 4] = growth.headroom(received)
+        return GainLine(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    features = GainLine.features(stacked.logs, headroom)
     line, *_ = np.linalg.lstsq(features[known], gains, rcond=1e-8)
-    constant, rank, steps, rate, headroom = line.tolist()
-    return GainLine(constant, rank, steps, rate, headroom, float(np.std(gains - features[known] @ line)))
+    constant, rank, steps, rate, left = line.tolist()
+    return GainLine(constant, rank, steps, rate, left, float(np.std(gains - features[known] @ line)))
 
 
 def _local_loss(

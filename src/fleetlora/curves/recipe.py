@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["base_of", "recipe_of"]
+__all__ = ["base_of", "first_difference", "recipe_of"]
 
 #: Keys of ``training`` that do not belong to the base: a feature of the curve, and the recipe's own.
 _FREE = ("steps", "rate_factor")
@@ -31,6 +31,14 @@ def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
         about = {key: value for key, value in task.items() if key not in ("name", "partition")}
         base |= {f"tasks.{task['name']}.{key}": value for key, value in about.items()}
     return base
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the first key, in the alphabet, whose value two bases do not share, with both values."""
+    for key in sorted({*one, *other}):
+        if one.get(key) != other.get(key):
+            return key, one.get(key), other.get(key)
+    return None
 
 
 def recipe_of(config: Mapping[str, Any]) -> str:

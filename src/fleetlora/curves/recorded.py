@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetlora.curves.recipe import base_of, recipe_of
+from fleetlora.curves.recipe import base_of, first_difference, recipe_of
 from fleetlora.curves.shape import Costs, Work
 from fleetlora.errors import InputError
+from fleetlora.lora import LocalTraining
 from fleetlora.records import ARRIVED, Run
 
 if TYPE_CHECKING:
@@ -72,25 +73,23 @@ def read_runs(runs: Sequence[Run]) -> dict[str, list[Recorded]]:
     """
     if not runs:
         raise InputError("there is no run to learn from", mend="give the directories of finished runs")
-    base = base_of(runs[0].config)
     for run in runs:
-        _require_usable(run, base, runs[0])
+        _require_usable(run, runs[0])
     return {task: [_recorded(run, task) for run in runs] for task in runs[0].tasks}
 
 
-def _require_usable(run: Run, base: Mapping[str, Any], first: Run) -> None:
+def _require_usable(run: Run, first: Run) -> None:
     if not run.complete:
         raise InputError("the run is not complete", where=str(run.path), mend="resume it, or leave it out")
     if "learner" in run.result:
         raise InputError(
             "the run was made with a curve, not with training", where=str(run.path), mend="leave it out"
         )
-    mine = base_of(run.config)
-    changed = [key for key in {*base, *mine} if base.get(key) != mine.get(key)]
+    changed = first_difference(base_of(run.config), base_of(first.config))
     if changed:
-        key = min(changed)
+        key, mine, theirs = changed
         raise InputError(
-            f"{key} is {mine.get(key)!r}, in {first.path} it is {base.get(key)!r}",
+            f"{key} is {mine!r}, in {first.path} it is {theirs!r}",
             where=str(run.path),
             mend="fit one curve to runs of the same model, tasks and training",
         )
@@ -161,15 +160,14 @@ def _earlier(vehicle: Ints) -> Ints:
 
 def _rates(run: Run, number: Ints, start_s: Floats) -> Floats:
     """Return the step size of each update relative to the run's start, as the run scheduled it."""
-    end = float(run.config.get("training", {}).get("rate_end", 1.0))
+    training = LocalTraining.model_validate(run.config["training"])
     count = int(run.config["round"]["count"])
     duration_s = run.config["traces"].get("duration_s")
     if duration_s is None:  # the tracks' own length, which a run that outlived its rounds does not tell
         finished = int(run.result["rounds"]) >= count
         duration_s = math.inf if finished else float(run.rounds["t_end_s"].max())  # type: ignore[arg-type]
     progress = np.minimum(1.0, np.maximum(number / count, start_s / float(duration_s)))
-    rates: Floats = 1.0 + (end - 1.0) * progress
-    return rates
+    return training.decay_at(progress)
 
 
 def _floats(column: pl.Series) -> Floats:

@@ -123,15 +123,15 @@ class GainLine:
     headroom: float
     spread: float
 
-    def features(self, work: Work, headroom: Floats) -> Floats:
-        """Return what the line's five coefficients multiply, (n, 5)."""
-        logs = work.logs()
-        return np.column_stack([np.ones(len(logs)), logs[:, 0], logs[:, 1], work.rate, headroom])
+    @staticmethod
+    def features(logs: Floats, headroom: Floats) -> Floats:
+        """Return what the line's five coefficients multiply, (n, 5), from :meth:`Work.logs`."""
+        return np.column_stack([np.ones(len(logs)), logs[:, 0], logs[:, 1], np.exp(logs[:, 3]), headroom])
 
     def mean(self, work: Work, headroom: Floats) -> Floats:
         """Return the expected gain, (n,)."""
         line = np.array([self.constant, self.rank, self.steps, self.rate, self.headroom])
-        gain: Floats = self.features(work, headroom) @ line
+        gain: Floats = self.features(work.logs(), headroom) @ line
         return gain
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.curves.recorded import Recorded
+from fleetlora.tail import tail_length
 
 __all__ = ["Stacked", "tail_means"]
 
@@ -54,10 +55,7 @@ class Stacked:
         first = np.concatenate([[0], np.cumsum(syncs)])
         recipe = np.array([number[run.recipe] for run in runs], dtype=np.int64)
         merged = [run.test_sync for run in runs]
-        kept = [
-            np.where(m > 0, np.maximum(1, np.ceil(run.tail * m - 1e-9)), 0).astype(np.int64)
-            for run, m in zip(runs, merged, strict=True)
-        ]
+        kept = [tail_length(run.tail, m) for run, m in zip(runs, merged, strict=True)]
         accuracy = np.concatenate([run.accuracy for run in runs])
         samples = np.concatenate([run.test_samples for run in runs])
         likely = np.clip(accuracy, 0.02, 0.98)

@@ -6,7 +6,6 @@ what has been merged. Whatever is made with it says so.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from fleetlora.curves import Costs, Recipe, TaskCurve, Work
 from fleetlora.errors import ConfigError
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.learner import Jobs, Learned, Score
+from fleetlora.lora import LocalTraining
 from fleetlora.rng import stream
+from fleetlora.tail import tail_length
 from fleetlora.tasks import Shards
 
 __all__ = ["CurveLearner", "costs_at"]
@@ -36,7 +37,7 @@ class CurveLearner:
         recipe: Key of the aggregation rule and step size, the same for all tasks.
         shards: Which samples each vehicle holds, one entry a task.
         ranks: (A,) the arms.
-        rate_end: Step size at the end of the run, relative to its start.
+        training: How the step size decays.
         tail: Part of the syncs whose models are averaged into the one that is handed out.
         seed: Seed of what vehicles see on their held-out samples.
 
@@ -51,12 +52,12 @@ class CurveLearner:
         recipe: str,
         shards: Sequence[Shards],
         ranks: Ints,
-        rate_end: float,
+        training: LocalTraining,
         tail: float,
         seed: int,
     ) -> None:
         self.names, self.curves, self.shards, self.seed = names, curves, shards, seed
-        self.rate_end, self.tail = rate_end, tail
+        self.training, self.tail = training, tail
         self.recipes = [_recipe(curve, recipe) for curve in curves]
         self._costs = [costs_at(mine.costs, ranks) for mine in self.recipes]
         self._sent = [np.zeros(len(mine.counts), dtype=np.int64) for mine in shards]
@@ -77,7 +78,7 @@ class CurveLearner:
     def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         """Let every job contribute to the next sync; return what its vehicle sees."""
         curve, mine, mass = self.curves[task], self.recipes[task], self._now(task)
-        rate = 1.0 + (self.rate_end - 1.0) * progress
+        rate = self.training.decay_at(progress)
         work = Work(
             jobs.rank,
             jobs.steps,
@@ -127,13 +128,16 @@ class CurveLearner:
     def evaluate(self, task: int, samples: int | None) -> Score:
         """Return where the curve stands; the mean over the last syncs, as models are averaged."""
         curve, mine = self.curves[task], self.recipes[task]
-        kept = max(1, math.ceil(self.tail * len(self._mass[task]) - 1e-9))
-        mass = float(np.mean(self._mass[task][-kept:])) if self._mass[task] else 0.0
-        rate = float(np.mean(self._rate[task][-kept:])) if self._rate[task] else 0.0
+        mass, rate = self._tail_mean(self._mass[task]), self._tail_mean(self._rate[task])
         accuracy = float(curve.accuracy.at(mass, mine.accuracy_shift)) - curve.unsettled * rate
         loss = float(curve.loss.at(mass, mine.loss_shift))
         count = curve.test_samples if samples is None else min(samples, curve.test_samples)
         return Score(min(1.0, max(0.0, accuracy)), max(0.0, loss), count)
+
+    def _tail_mean(self, values: Sequence[float]) -> float:
+        """Return the mean of the last values, as many as models are averaged; 0 where there is none."""
+        kept = int(tail_length(self.tail, len(values)))
+        return float(np.mean(values[-kept:])) if kept else 0.0
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return nothing: there is no model."""

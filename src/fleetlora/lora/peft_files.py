@@ -117,7 +117,7 @@ def _read(path: Path, mend: str) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(
             f"not a readable safetensors file: {error}", where=str(path), mend="save it again"
         ) from error
-    if notes.get(_SUM, _checksum(tensors)) != _checksum(tensors):
+    if _SUM in notes and notes[_SUM] != _checksum(tensors):
         raise InputError("damaged: its checksum is wrong", where=str(path), mend="restore the file")
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):

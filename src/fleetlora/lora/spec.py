@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import field_validator
 
 from fleetlora.settings import Settings, quantity
 
 __all__ = ["LocalTraining", "LoraSpec"]
+
+Progress = TypeVar("Progress", float, NDArray[np.float64])
 
 
 class LoraSpec(Settings):
@@ -62,8 +66,12 @@ class LocalTraining(Settings):
         "float32", "1", "arithmetic of the encoder; factors, head and optimiser stay float32"
     )
 
-    def decay_at(self, progress: float) -> float:
-        """Return the step size, relative to the start, when a share ``progress`` of the run is over."""
+    def decay_at(self, progress: Progress) -> Progress:
+        """Return the step size, relative to the start, when a share ``progress`` of the run is over.
+
+        Args:
+            progress: One share, or an array of them.
+        """
         return 1.0 + (self.rate_end - 1.0) * progress
 
     @field_validator("betas")

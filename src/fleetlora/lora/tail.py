@@ -8,12 +8,12 @@ aggregation rule. Training goes on from the last model, not from the mean.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.product import Product
+from fleetlora.tail import tail_length
 
 __all__ = ["TailMean"]
 
@@ -54,4 +54,4 @@ class TailMean:
 
     @property
     def _wanted(self) -> int:
-        return max(1, math.ceil(self.share * self._added - 1e-9))
+        return int(tail_length(self.share, self._added))
