@@ -145,6 +145,7 @@ class _Recorder:
         self.writer.append("rounds", report.rounds)
         self.writer.append("updates", report.updates)
         self.writer.append("faults", report.faults)
+        self.writer.append("quarantine", report.quarantine)
         self.writer.append_ledger(self.simulation.ledger)
         if self._due(report.round + 1):
             self._checkpoint()
@@ -326,5 +327,6 @@ class _Study:
             learner=self.materials.stand_in,
             host=host,
             status=status,
+            privacy=learner.privacy(),
         )
         writer.finish(result)

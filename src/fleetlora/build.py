@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fleetlora.config import Experiment
 from fleetlora.errors import ConfigError
+from fleetlora.federation.attack import Attack
 from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.faulty_world import with_faults
@@ -85,21 +86,29 @@ def build_learner(experiment: Experiment, materials: Materials | CurveMaterials)
     ranks = np.asarray(experiment.lora.ranks, dtype=np.int64)
     if isinstance(materials, CurveMaterials):
         return _curve_learner(experiment, materials, ranks)
+    from fleetlora.federation.gate import Gate
     from fleetlora.federation.lora_learner import LoraLearner
+    from fleetlora.federation.privacy import Privacy
     from fleetlora.lora import CohortTrainer
 
+    attack = Attack(experiment.attack, materials.shards[0].n_vehicles, experiment.seed)
+    held = [attack.data(*pair) for pair in zip(materials.tasks, materials.shards, strict=True)]
+    names = [data.name for data in materials.tasks]
+    privacy = Privacy(experiment.privacy, names, experiment.seed) if experiment.privacy.on else None
     trainer = CohortTrainer(materials.backbone, experiment.lora, experiment.training, materials.cache)
     return LoraLearner(
         backbone=materials.backbone,
         spec=experiment.lora,
         training=experiment.training,
         rule=experiment.aggregation.options,
-        tasks=materials.tasks,
-        shards=materials.shards,
+        tasks=[data for data, _ in held],
+        shards=[shards for _, shards in held],
         ranks=ranks,
         trainer=trainer,
         seed=experiment.seed,
         tail=experiment.evaluation.tail,
+        attack=attack,
+        gate=Gate(experiment.aggregation.options, experiment.defence, len(held), attack.on, privacy),
     )
 
 
@@ -107,6 +116,12 @@ def _curve_learner(experiment: Experiment, materials: CurveMaterials, ranks: NDA
     from fleetlora.curves import recipe_of
     from fleetlora.federation.curve_learner import CurveLearner
 
+    if experiment.attack.kind != "none" or experiment.privacy.on:
+        raise ConfigError(
+            "a learning curve has no updates to spoil or to protect",
+            where="privacy.noise_multiplier" if experiment.privacy.on else "attack.kind",
+            mend="leave the key out, or train for real",
+        )
     return CurveLearner(
         names=materials.names,
         curves=materials.tasks,
@@ -145,6 +160,8 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
             evaluation=experiment.evaluation,
         ),
         inbox=inbox_of(experiment.faults, world.tracks.n_vehicles, experiment.seed),
+        attack=Attack(experiment.attack, world.tracks.n_vehicles, experiment.seed),
+        defence=experiment.defence,
     )
 
 

@@ -13,7 +13,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from fleetlora.documents import parse_toml, read_toml
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.faults import FaultSettings
+from fleetlora.federation.attack import AttackSettings
+from fleetlora.federation.defence import DefenceSettings
 from fleetlora.federation.departures import DEPARTURE_RULES
+from fleetlora.federation.privacy_settings import PrivacySettings
 from fleetlora.federation.settings import (
     AdmissionSettings,
     BudgetSettings,
@@ -196,6 +199,9 @@ class Experiment(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     faults: FaultSettings = FaultSettings()
+    attack: AttackSettings = AttackSettings()
+    defence: DefenceSettings = DefenceSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @field_validator("name")
     @classmethod
@@ -211,6 +217,8 @@ class Experiment(Settings):
         if doubled:
             raise ConfigError("two tasks have this name", where=f"tasks.{doubled[0]}", mend="rename one")
         check_devices(self.devices)
+        if self.defence.rule != "mean":
+            self.defence.robust_rule().check(self.aggregation.options)
         unknown = sorted(set(self.budget.shares) - set(names))
         if unknown:
             raise ConfigError(

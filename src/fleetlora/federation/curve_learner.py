@@ -125,6 +125,9 @@ class CurveLearner:
         """Return the bytes of one RSU's model on the backhaul."""
         return self.recipes[task].costs.model_bytes
 
+    def privacy(self) -> None:
+        """Return nothing: a curve has no updates to protect."""
+
     def evaluate(self, task: int, samples: int | None) -> Score:
         """Return where the curve stands; the mean over the last syncs, as models are averaged."""
         curve, mine = self.curves[task], self.recipes[task]

@@ -7,7 +7,7 @@ models of the cloud and of every RSU and does with them what the loop tells it t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.federation.costs import UpdateCosts
+from fleetlora.federation.uploads import Refusal
 
 __all__ = ["Jobs", "Learned", "Learner", "Score"]
 
@@ -44,12 +45,14 @@ class Learned:
         loss_after: Loss after local training.
         accuracy_before: Accuracy of the model as it was received.
         accuracy: Accuracy after local training.
+        refused: The updates that their RSUs refused, in no column's order.
     """
 
     loss_before: Floats
     loss_after: Floats
     accuracy_before: Floats
     accuracy: Floats
+    refused: list[Refusal] = field(default_factory=list)
 
     @classmethod
     def unknown(cls, n: int) -> Learned:
@@ -62,6 +65,7 @@ class Learned:
         self.loss_after[rows] = part.loss_after
         self.accuracy_before[rows] = part.accuracy_before
         self.accuracy[rows] = part.accuracy
+        self.refused.extend(part.refused)
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,10 @@ class Learner(Protocol):
 
     def model_bytes(self, task: int) -> int:
         """Return the bytes of one RSU's model, which a sync moves once up and once down."""
+        ...
+
+    def privacy(self) -> dict[str, Any] | None:
+        """Return what differential privacy guarantees by now, ``None`` where it is off."""
         ...
 
     def evaluate(self, task: int, samples: int | None) -> Score:

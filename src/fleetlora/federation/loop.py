@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.faults import Events
+from fleetlora.federation.attack import Attack, AttackSettings
 from fleetlora.federation.budgets import Dividing
 from fleetlora.federation.choice import Outlook, foresee, make_offers, plan_departure
 from fleetlora.federation.costs import UpdateCosts
+from fleetlora.federation.defence import DefenceSettings
 from fleetlora.federation.departures import DepartureRule
 from fleetlora.federation.flight import Flight, Started, fly
 from fleetlora.federation.inbox import Inbox
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
+from fleetlora.federation.reports import Reports
 from fleetlora.federation.residence import Residence, ResidencePredictor
 from fleetlora.federation.reward import gain, reward
 from fleetlora.federation.rows import RoundReport, Story, report_round
@@ -75,6 +78,8 @@ class Simulation:
         ledger: Takes every joule, and knows what each task may still spend.
         rules: The loop's settings.
         inbox: How updates that are through reach their aggregators.
+        attack: What bad vehicles report; there are none if not given.
+        defence: What of the vehicles' reports is believed.
     """
 
     def __init__(
@@ -87,9 +92,17 @@ class Simulation:
         ledger: Ledger,
         rules: Rules,
         inbox: Inbox | None = None,
+        attack: Attack | None = None,
+        defence: DefenceSettings | None = None,
     ) -> None:
         self.world, self.learner, self.policies = world, learner, policies
         self.departure, self.dividing, self.ledger, self.rules = departure, dividing, ledger, rules
+        n_vehicles = world.tracks.n_vehicles
+        self.attack = attack or Attack(AttackSettings(), n_vehicles, rules.seed)
+        self.reports = [
+            Reports(defence or DefenceSettings(), k, policy.context.ranks, n_vehicles)
+            for k, policy in enumerate(policies)
+        ]
         self.inbox = inbox or Inbox()
         self.tasks = ledger.tasks
         self.residence = ResidencePredictor(world, rules.round.residence_cap_s)
@@ -153,6 +166,7 @@ class Simulation:
             "tested_s": self._tested_s,
             "residence": self.residence.state_dict(),
             "policies": [policy.state_dict() for policy in self.policies],
+            "reports": [reports.state_dict() for reports in self.reports],
             "dividing": self.dividing.state_dict(),
             "ledger": self.ledger.state_dict(),
             "learner": self.learner.state_dict(),
@@ -165,6 +179,8 @@ class Simulation:
         self.residence.load_state_dict(state["residence"])
         for policy, learned in zip(self.policies, state["policies"], strict=True):
             policy.load_state_dict(learned)
+        for reports, heard in zip(self.reports, state["reports"], strict=True):
+            reports.load_state_dict(heard)
         self.dividing.load_state_dict(state["dividing"])
         self.ledger.load_state_dict(state["ledger"])
         self.learner.load_state_dict(state["learner"])
@@ -263,18 +279,22 @@ class Simulation:
                 float(gains[rows].sum()),
                 learned.accuracy_before[rows],
             )
-            policy.update(
-                Feedback(
-                    round=self.round,
-                    vehicle=started.vehicle[rows],
-                    rank=started.rank[rows],
-                    reward=rewards[rows],
-                    joules=flight.spent.total_j[rows],
-                    latency_s=latency_s[rows],
-                    delivered=flight.arrived[rows],
-                    gain=gains[rows],
-                )
+            seen = Feedback(
+                round=self.round,
+                vehicle=started.vehicle[rows],
+                rank=started.rank[rows],
+                reward=rewards[rows],
+                joules=flight.spent.total_j[rows],
+                latency_s=latency_s[rows],
+                delivered=flight.arrived[rows],
+                gain=gains[rows],
             )
+            told = self.attack.report(seen, policy.context.ranks)
+            heard, lies = self.reports[task].hear(
+                told, started.rank[rows], started.rsu[rows], learned.refused
+            )
+            learned.refused.extend(lies)
+            policy.update(heard)
         return rewards
 
     def _charge(self, started: Started, flight: Flight) -> None:

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetlora.federation.attack import Attack, AttackSettings
 from fleetlora.federation.costs import UpdateCosts
+from fleetlora.federation.defence import DefenceSettings
+from fleetlora.federation.gate import Gate
 from fleetlora.federation.learner import Jobs, Learned, Score
+from fleetlora.federation.uploads import Upload
 from fleetlora.lora import (
     Adapter,
     AggregationRule,
@@ -82,6 +86,8 @@ class LoraLearner:
         trainer: The cohort engine.
         seed: Seed of initial adapters and batches.
         tail: Part of the syncs whose models are averaged into the one that is handed out.
+        attack: What bad vehicles send; there are none if not given.
+        gate: What the RSUs take of what is sent; what is sound if not given.
     """
 
     def __init__(
@@ -96,6 +102,8 @@ class LoraLearner:
         trainer: CohortTrainer,
         seed: int,
         tail: float = 0.0,
+        attack: Attack | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.backbone, self.spec, self.training, self.rule = backbone, spec, training, rule
         self.tasks, self.shards, self.ranks, self.trainer, self.seed = tasks, shards, ranks, trainer, seed
@@ -108,6 +116,8 @@ class LoraLearner:
         # A rule may prune a vehicle's rank; it never trains a higher one of that task again.
         self._highest = [np.full(len(mine.counts), ranks[-1], dtype=np.int64) for mine in shards]
         self._flops = [self._count_flops(k) for k in range(len(tasks))]
+        self.attack = attack or Attack(AttackSettings(), shards[0].n_vehicles, seed)
+        self.gate = gate or Gate(rule, DefenceSettings(), len(tasks))
 
     def _trained(self, ranks: Ints) -> Ints:
         """Return the ranks that are really trained: 0, a head alone, where adapters are off."""
@@ -157,20 +167,29 @@ class LoraLearner:
         sent = self._dispatch(task, round, jobs)
         rate = self.training.decay_at(progress)
         results = self._train_cohorts(task, round, jobs, sent, rate)
-        uploads = [self.rule.collect(a, r.adapter) for a, r in zip(sent, results, strict=True)]
-        self._remember_pruning(task, jobs, sent, uploads)
-        weights = self.samples(task)[jobs.vehicle].astype(np.float64)
-        for rsu in np.unique(jobs.rsu).tolist():
-            mine = np.flatnonzero(jobs.rsu == rsu)
-            merged = self.rule.merge([uploads[i] for i in mine], weights[mine].tolist(), models.at(rsu))
-            models.rsu[rsu] = merged
-            models.weight[rsu] = models.weight.get(rsu, 0.0) + float(weights[mine].sum())
+        trained = [self.rule.collect(a, r.adapter) for a, r in zip(sent, results, strict=True)]
+        self._remember_pruning(task, jobs, sent, trained)
+        uploads = self.attack.send(task, self._uploads(task, round, jobs, sent, trained))
+        taken, refused = self.gate.admit(task, round, uploads)
+        for rsu in sorted({upload.rsu for upload in taken}):
+            mine = [upload for upload in taken if upload.rsu == rsu]
+            models.rsu[rsu] = self.gate.merge(mine, models.at(rsu))
+            models.weight[rsu] = models.weight.get(rsu, 0.0) + sum(upload.samples for upload in mine)
         return Learned(
             np.array([r.loss_before for r in results]),
             np.array([r.loss_after for r in results]),
             np.array([r.accuracy_before for r in results]),
             np.array([r.accuracy_after for r in results]),
+            refused,
         )
+
+    def _uploads(
+        self, task: int, round: int, jobs: Jobs, sent: Sequence[Adapter], trained: Sequence[Adapter]
+    ) -> list[Upload]:
+        """Return what honest vehicles send to their RSUs."""
+        samples = self.samples(task)[jobs.vehicle].astype(np.float64)
+        columns = zip(jobs.vehicle.tolist(), jobs.rsu.tolist(), samples.tolist(), sent, trained, strict=True)
+        return [Upload(v, j, round, new.rank, weight, old, new) for v, j, weight, old, new in columns]
 
     def _dispatch(self, task: int, round: int, jobs: Jobs) -> list[Adapter]:
         """Return what each vehicle receives, at most at the rank it has been pruned to.
@@ -255,6 +274,10 @@ class LoraLearner:
         """Return the bytes of one RSU's model on the backhaul, the largest one's."""
         return self.rule.model_bytes(self._models[task].largest)
 
+    def privacy(self) -> dict[str, Any] | None:
+        """Return what differential privacy guarantees by now, ``None`` where it is off."""
+        return self.gate.privacy.spent() if self.gate.privacy else None
+
     def evaluate(self, task: int, samples: int | None) -> Score:
         """Test the model that is handed out on a fixed seeded draw of the test set, or on all of it."""
         data = self.tasks[task]
@@ -274,11 +297,13 @@ class LoraLearner:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the models of cloud and RSUs, those kept for the tail, and the vehicles' pruned ranks."""
+        """Return the models, those kept for the tail, pruned ranks, and what attack and gate remember."""
         return {
             "models": [models.state_dict() for models in self._models],
             "tails": [tail.state_dict() for tail in self._tails],
             "highest": [highest.copy() for highest in self._highest],
+            "attack": self.attack.state_dict(),
+            "gate": self.gate.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -287,6 +312,8 @@ class LoraLearner:
         for tail, kept in zip(self._tails, state["tails"], strict=True):
             tail.load_state_dict(kept)
         self._highest = [np.array(highest, dtype=np.int64) for highest in state["highest"]]
+        self.attack.load_state_dict(state["attack"])
+        self.gate.load_state_dict(state["gate"])
 
     def save(self, task: int, directory: Path) -> None:
         """Write the model of a task that is handed out as PEFT files."""

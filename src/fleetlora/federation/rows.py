@@ -25,13 +25,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RoundReport:
-    """One round: columns of ``rounds``, one row a task, of ``updates``, and of ``faults``."""
+    """One round: columns of ``rounds``, one row a task, of ``updates``, ``faults`` and ``quarantine``."""
 
     round: int
     clock_s: float
     rounds: dict[str, Any]
     updates: dict[str, Any]
     faults: dict[str, Any]
+    quarantine: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,19 @@ def _updates(
     }
 
 
+def _quarantine(round: int, tasks: Sequence[str], learned: Learned) -> dict[str, Any]:
+    refused = learned.refused
+    values = np.array([refusal.value for refusal in refused], dtype=np.float64)
+    return {
+        "round": np.full(len(refused), round),
+        "task": [tasks[refusal.task] for refusal in refused],
+        "rsu": [refusal.rsu for refusal in refused],
+        "vehicle": [refusal.vehicle for refusal in refused],
+        "reason": [refusal.reason for refusal in refused],
+        "value": _nullable(np.where(np.isfinite(values), values, np.nan)),
+    }
+
+
 def report_round(
     round: int,
     clock_s: float,
@@ -182,4 +196,5 @@ def report_round(
         _rounds(round, ledger, policies, story),
         _updates(round, ledger.tasks, device, samples, story),
         events.rows(round, ledger.tasks),
+        _quarantine(round, ledger.tasks, story.learned),
     )

@@ -12,11 +12,11 @@ V (n, q) of all changes' columns and rows together:
 
 Every change lies in the span, so nothing is lost, and no (m, n) matrix is made while the ranks of all changes
 sum to less than m and n; p and q never exceed them. What differs from the paper's coordinates, the entries of
-the layer itself: the mean of all values is the same in any basis, the mean of some of them is not. Axes along
+the layer: the mean of all values is the same in any basis, the mean of some of them is not. Axes along
 the vehicles' own directions would make it worthless: each coordinate would be one vehicle's and its median
 zero. So the bases are the principal axes of all changes, turned by an orthogonal matrix drawn from a fixed
-seed: every coordinate holds something of every change, as the layer's own entries do, and neither the order of
-the vehicles nor how they split a product into factors matters. Heads are dense and small: theirs are the
+seed: every coordinate holds something of every change, as the layer's own entries do, and neither the order
+of the vehicles nor how they split a product into factors matters. Heads are dense and small: theirs are the
 paper's own coordinates.
 
 Of n values b = floor(trim·n) are left out at each end; weights of those that stay are their samples. The

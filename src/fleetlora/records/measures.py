@@ -20,6 +20,7 @@ __all__ = [
     "latency_s",
     "outcome_counts",
     "overdraw_j",
+    "quarantine_counts",
     "residence_factor",
     "rsu_energy_j",
 ]
@@ -59,7 +60,16 @@ def outcome_counts(updates: pa.Table) -> dict[str, int]:
 
 def fault_counts(faults: pa.Table) -> dict[str, int]:
     """Return how many rows the ``faults`` table has of each kind, of those that came."""
-    pairs = faults["kind"].combine_chunks().value_counts().to_pylist()
+    return _counts(faults, "kind")
+
+
+def quarantine_counts(quarantine: pa.Table) -> dict[str, int]:
+    """Return how many updates and reports were refused for each reason."""
+    return _counts(quarantine, "reason")
+
+
+def _counts(table: pa.Table, column: str) -> dict[str, int]:
+    pairs = table[column].combine_chunks().value_counts().to_pylist()
     return {pair["values"]: pair["counts"] for pair in sorted(pairs, key=lambda pair: pair["values"])}
 
 

@@ -18,6 +18,7 @@ from fleetlora.records.measures import (
     latency_s,
     outcome_counts,
     overdraw_j,
+    quarantine_counts,
     rsu_energy_j,
 )
 from fleetlora.records.schemas import SCHEMA
@@ -58,6 +59,7 @@ def build_result(
     learner: Mapping[str, Any] | None = None,
     host: Mapping[str, Any] | None = None,
     status: Literal["complete", "interrupted"] = "complete",
+    privacy: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the contents of ``result.json``.
 
@@ -72,6 +74,7 @@ def build_result(
         learner: What stood in for training, where something did; part of the digest.
         host: Versions and host seconds; not part of the digest.
         status: Whether the run reached its end.
+        privacy: What differential privacy guarantees, where it was on.
 
     Returns:
         A dictionary that JSON can hold: an absent value is ``None``, and so is an infinite budget.
@@ -100,6 +103,10 @@ def build_result(
         result["learner"] = dict(learner)
     if "faults" in tables:
         result["faults"] = fault_counts(tables["faults"])
+    if "quarantine" in tables:
+        result["quarantine"] = quarantine_counts(tables["quarantine"])
+    if privacy is not None:
+        result["privacy"] = privacy
     result = _plain(result)
     result["digest"] = digest_of(result, tables, adapters or {})
     result["host"] = _plain(dict(host or {}))

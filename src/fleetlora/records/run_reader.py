@@ -93,6 +93,11 @@ class Run:
         return self._frame("faults")
 
     @cached_property
+    def quarantine(self) -> pl.DataFrame:
+        """One row per update or report that an RSU refused."""
+        return self._frame("quarantine")
+
+    @cached_property
     def log(self) -> str:
         """Text of ``log.txt``, empty when there is none."""
         path = self.path / LOG

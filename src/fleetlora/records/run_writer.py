@@ -137,7 +137,7 @@ class RunWriter:
         """
         rows = arrow_table(table, columns)
         if rows.num_rows:
-            self._tables[table].append(rows)
+            self._tables.setdefault(table, []).append(rows)
             self._unwritten.add(table)
 
     def append_ledger(self, ledger: Ledger) -> None:

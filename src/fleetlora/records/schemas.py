@@ -142,6 +142,15 @@ FAULTS = (
     Column("value", "f64", "how bad it was, in the kind's own unit: see docs/reliability.md", nullable=True),
 )
 
+QUARANTINE = (
+    Column("round", "i32", "number of the round"),
+    Column("task", "str", "task"),
+    Column("rsu", "i32", "RSU that refused it"),
+    Column("vehicle", "i32", "vehicle that sent it"),
+    Column("reason", "str", "why it was refused: see docs/reliability.md"),
+    Column("value", "f64", "what was wrong, where it is a number: a norm, a round, a rank", nullable=True),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "rounds": ROUNDS,
     "updates": UPDATES,
@@ -149,8 +158,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "ledger": LEDGER,
 }
 
-#: Tables that a run has only if what they tell of was switched on.
-OPTIONAL_TABLES: dict[str, tuple[Column, ...]] = {"faults": FAULTS}
+#: Tables that a run has only if what they tell of was switched on, or came.
+OPTIONAL_TABLES: dict[str, tuple[Column, ...]] = {"faults": FAULTS, "quarantine": QUARANTINE}
 
 #: Every table that a run may have.
 ALL_TABLES = {**TABLES, **OPTIONAL_TABLES}
