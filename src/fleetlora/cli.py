@@ -117,6 +117,10 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
         from fleetlora.report.words import stand_in
 
         print(stand_in(result["learner"]))
+    if refused := result.get("quarantine"):
+        print("refused: " + ", ".join(f"{n} {reason}" for reason, n in refused.items()))
+    for name, task in result.get("privacy", {}).get("tasks", {}).items():
+        print(f"{name}: epsilon {task['epsilon']:.2f} at delta {result['privacy']['delta']:g}")
     print(f"digest {result['digest']}")
     print(f"{folder / 'report.html' if report else folder}")
 

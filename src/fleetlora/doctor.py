@@ -17,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "sumo": ("eclipse-sumo", "libsumo", "sumolib"),
     "report": ("plotly", "matplotlib"),
     "datasets": ("datasets",),
+    "privacy": ("dp-accounting",),
 }
 CORE = ("fleetlora", "numpy", "scipy", "pyarrow", "polars", "pydantic", "typer", "rich", "pyproj")
 

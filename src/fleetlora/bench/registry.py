@@ -26,5 +26,7 @@ class Bench(Protocol):
 #: Benchmarks by the name that ``fleetlora bench`` takes.
 BENCHES: Registry[type[Bench]] = Registry(
     "bench",
-    tuple(f"fleetlora.bench.{name}" for name in ("aggregate", "contacts", "crash", "faults", "policy")),
+    tuple(
+        f"fleetlora.bench.{name}" for name in ("aggregate", "contacts", "crash", "faults", "poison", "policy")
+    ),
 )

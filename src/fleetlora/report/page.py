@@ -10,6 +10,7 @@ from fleetlora.records import encode_map
 from fleetlora.report.cards import cards_html, headline_cards
 from fleetlora.report.figure import Figure
 from fleetlora.report.frame import figures_section, static, whole_page, words_section
+from fleetlora.report.guarded import privacy_section, quarantine_section
 from fleetlora.report.map_still import view_box, whole_box
 from fleetlora.report.markup import element, json_script, table
 from fleetlora.report.settings_table import provenance_html, settings_html
@@ -53,6 +54,8 @@ def page(run: Run, figures: Sequence[Figure], world: MapData | None) -> str:
         figures_section(figures),
         _tasks_section(run),
         faults_section(run),
+        quarantine_section(run),
+        privacy_section(run),
         _settings_section(run),
         "<footer>Every figure also lies beside this page as SVG and PNG, in the folder figures.</footer>",
     ]

@@ -10,7 +10,7 @@ only through :class:`Feedback` and :class:`Account`, which refuse values that no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -134,8 +134,9 @@ class Feedback:
 
     def take(self, rows: NDArray[np.bool_]) -> Feedback:
         """Return what some of the vehicles saw."""
-        columns = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return replace(self, **{name: value[rows] for name, value in columns.items()})
+        kept = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        values: dict[str, Any] = {**vars(self), **kept}
+        return Feedback(**values)
 
 
 def _check_column(name: str, values: Floats, vehicle: Ints, most: float, need: str) -> None:

@@ -1,0 +1,114 @@
+"""``fleetlora bench poison``: what bad vehicles do to a model, and what each defence saves of it.
+
+One experiment is played without an attack, under an attack with the plain mean, with the default defence, and
+with every robust rule by itself, which then has no norm bound to lean on. Same data, roads, seeds and bad
+vehicles each time.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from fleetlora.bench.registry import BENCHES
+from fleetlora.console import Progress
+from fleetlora.errors import InputError
+from fleetlora.lora.robust_rules import ROBUST_RULES
+from fleetlora.settings import Settings, quantity
+
+if TYPE_CHECKING:
+    from fleetlora.workshop import Workshop
+
+__all__ = ["Poison"]
+
+
+@BENCHES.register("poison")
+class Poison(Settings):
+    """What is played, and who poisons it how."""
+
+    source: str = Field("warsaw-small", description="preset or TOML file")
+    overrides: tuple[str, ...] = Field((), description="key=value each, laid over the source")
+    kind: str = Field("sign-flip", description="the attack, a value of attack.kind")
+    share: float = quantity(0.2, "1", "part of the fleet that is bad", gt=0, le=1)
+    factor: float = quantity(10.0, "1", "scale and sign-flip: how many times the change", gt=0)
+    seed: int = quantity(0, "1", "seed of the experiment", ge=0)
+
+    def measure(self, progress: Progress) -> dict[str, Any]:
+        """Play the experiment in every case."""
+        from fleetlora.workshop import Workshop
+
+        bad = [f"attack.kind={self.kind}", f"attack.share={self.share}", f"attack.factor={self.factor}"]
+        rules = [name for name in ROBUST_RULES if name != "mean"]
+        cases: dict[str, list[str]] = {
+            "no attack": [],
+            "no attack, default defence": ["defence.preset=default"],
+            "undefended mean": [*bad, "defence.preset=none"],
+            "default defence": [*bad, "defence.preset=default"],
+            **{f"{rule} alone": [*bad, f"defence.rule={rule}"] for rule in rules},
+        }
+        workshop, played = Workshop(), []
+        progress.begin("runs", len(cases))
+        for name, values in cases.items():
+            played.append({"case": name, **self._play(values, workshop)})
+            progress.advance(name)
+        plain = played[0]["mean_accuracy"]
+        for case in played:
+            found = case["mean_accuracy"]
+            case["accuracy_change"] = None if found is None else found - plain
+        return {"settings": self.model_dump(mode="json"), "cases": played}
+
+    def lines(self, measured: Mapping[str, Any]) -> Iterator[str]:
+        """Yield one line for each case."""
+        for case in measured["cases"]:
+            if case["mean_accuracy"] is None:
+                yield f"{case['case']:<28} ended: {case['ended']}"
+                continue
+            yield (
+                f"{case['case']:<28} accuracy {100 * case['mean_accuracy']:5.1f} % "
+                f"({100 * case['accuracy_change']:+5.1f}), {sum(case['quarantined'].values())} of "
+                f"{case['arrived']} updates refused, {case['not_finite']} numbers of the models not finite"
+            )
+
+    def _play(self, values: list[str], workshop: Workshop) -> dict[str, Any]:
+        """Return what a run came to, or what ended it: poison may drive honest training to infinity."""
+        from fleetlora.api import run
+
+        overrides = ["evaluation.head_only=false", *self.overrides, *values]
+        with tempfile.TemporaryDirectory(prefix="fleetlora-poison-") as folder:
+            out = Path(folder) / "run"
+            try:
+                done = run(
+                    self.source, out, seed=self.seed, overrides=overrides, report=False, workshop=workshop
+                )
+            except InputError as error:
+                if "diverged" not in error.problem:
+                    raise
+                return {"mean_accuracy": None, "ended": error.problem}
+            result = done.result
+            return {
+                "mean_accuracy": result["mean_accuracy"],
+                "accuracy": {name: task["accuracy"] for name, task in result["tasks"].items()},
+                "rounds": result["rounds"],
+                "arrived": result["updates"]["arrived"],
+                "quarantined": result.get("quarantine", {}),
+                "not_finite": sum(_not_finite(done.adapter_dir(name)) for name in result["tasks"]),
+                "loss_finite": all(math.isfinite(v) for v in done.rounds["loss"].drop_nulls()),
+                "digest": result["digest"],
+            }
+
+
+def _not_finite(folder: Path) -> int:
+    """Return how many numbers of a saved model are not finite."""
+    from safetensors.numpy import load_file
+
+    return sum(
+        int((~np.isfinite(tensor)).sum())
+        for file in sorted(folder.glob("*.safetensors"))
+        for tensor in load_file(file).values()
+    )
