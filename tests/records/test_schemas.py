@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from fleetlora.errors import FleetLoraError
-from fleetlora.records import SCHEMA, TABLES, arrow_schema, arrow_table
+from fleetlora.records import OPTIONAL_TABLES, SCHEMA, TABLES, arrow_schema, arrow_table
 from tests.records.rows import contact_rows, ledger_rows, round_rows, update_rows
 
 ROWS = {"rounds": round_rows, "updates": update_rows, "contacts": contact_rows, "ledger": ledger_rows}
@@ -19,10 +19,11 @@ def test_every_table_takes_its_rows_and_carries_its_number(table: str) -> None:
     rows.validate(full=True)
 
 
-@pytest.mark.parametrize("table", sorted(TABLES))
+@pytest.mark.parametrize("table", [*sorted(TABLES), *sorted(OPTIONAL_TABLES)])
 def test_every_column_says_what_it_means(table: str) -> None:
-    assert all(column.meaning for column in TABLES[table])
-    names = [column.name for column in TABLES[table]]
+    columns = {**TABLES, **OPTIONAL_TABLES}[table]
+    assert all(column.meaning for column in columns)
+    names = [column.name for column in columns]
     assert len(set(names)) == len(names)
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -114,6 +115,7 @@ class Privacy:
         return min(1.0, self.settings.clip_norm / norm) if norm else 1.0
 
 
+@lru_cache(maxsize=256)
 def epsilon(noise_multiplier: float, rounds: int, delta: float) -> float:
     """Return epsilon of ``rounds`` Gaussian mechanisms, composed, at ``delta``.
 

@@ -26,7 +26,7 @@ from fleetlora.settings import Settings, quantity
 __all__ = ["Checkpoint", "CheckpointSettings", "Checkpoints"]
 
 #: Number of the layout of a checkpoint; one of another layout is not read.
-SCHEMA = 1
+SCHEMA = 2
 
 _KEPT = 2
 _PATTERN = "round-*.safetensors"
