@@ -81,7 +81,8 @@ class Gate:
         Raises:
             InputError: Training diverged, and nobody attacks.
         """
-        taken, refused = list(uploads), []
+        taken: list[Upload] = list(uploads)
+        refused: list[Refusal] = []
         if self.defence.checks:
             taken, refused = self._checked(task, round, uploads)
         if self.privacy is not None and taken:

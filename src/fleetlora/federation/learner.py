@@ -57,7 +57,8 @@ class Learned:
     @classmethod
     def unknown(cls, n: int) -> Learned:
         """Return columns of n vehicles of which nothing is known yet."""
-        return cls(*(np.full(n, np.nan) for _ in range(4)))
+        before, after, accuracy_before, accuracy = (np.full(n, np.nan) for _ in range(4))
+        return cls(before, after, accuracy_before, accuracy)
 
     def put(self, rows: Ints, part: Learned) -> None:
         """Fill in what some of the vehicles saw."""

@@ -125,14 +125,16 @@ def median(values: Tensor) -> Tensor:
 
 def _root(A: Tensor) -> Tensor:
     """Return R (r, min(r, n)) with R·Rᵀ = A·Aᵀ, so that the columns of B·R span those of B·A alike."""
-    return torch.linalg.qr(A.T, mode="r").R.T
+    upper: Tensor = torch.linalg.qr(A.T, mode="r").R
+    return upper.T
 
 
 def _basis(spans: Sequence[Tensor]) -> Tensor:
     """Return an orthonormal basis (m, p) of the columns of all ``spans``, turned so that none is sparse."""
     U, S, _ = torch.linalg.svd(torch.cat(list(spans), dim=1), full_matrices=False)
     live = int(torch.count_nonzero(_DEAD * S.max() < S)) if len(S) else 0
-    return U[:, :live] @ _turn(live)
+    turned: Tensor = U[:, :live] @ _turn(live)
+    return turned
 
 
 @lru_cache(maxsize=64)

@@ -47,7 +47,7 @@ class MultiKrum(RobustRule):
         model: Adapter,
     ) -> Adapter:
         """Return what the aggregation rule makes of the chosen updates."""
-        chosen = range(len(updates))
+        chosen = list(range(len(updates)))
         if len(updates) > 1:
             apart = square_distances([change_of(r, u) for r, u in zip(received, updates, strict=True)])
             chosen = krum_choice(_common_scale(apart), self.share)
