@@ -7,12 +7,13 @@ not mix, and its own AdamW moments. A vehicle's result does not depend on who tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from math import nan
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fleetlora.errors import InputError
 from fleetlora.lora.adamw import StackedAdamW, clip_rows
@@ -20,17 +21,66 @@ from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.aggregation import LocalTerms
 from fleetlora.lora.backbone import Backbone
 from fleetlora.lora.branches import Stack, merged
+from fleetlora.lora.calls import Call, Gradients, Holdouts, Score, trained
 from fleetlora.lora.examples import Examples
 from fleetlora.lora.members import LocalResult, Member, Meter, Progress, chunks, members_of
-from fleetlora.lora.metrics import Metrics, tally
+from fleetlora.lora.metrics import Metrics
 from fleetlora.lora.packing import Group, batches, cut, pack
 from fleetlora.lora.passes import Passes
 from fleetlora.lora.prefix import PrefixCache
 from fleetlora.lora.spec import LocalTraining, LoraSpec
 
-__all__ = ["CohortTrainer"]
+__all__ = ["CohortTrainer", "Engine"]
 
 NOTHING = LocalTerms()
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """Makes the passes of one data set, here or elsewhere."""
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """(N,) tokens of every example inside the encoder."""
+        ...
+
+    def holding(self, rows: np.ndarray) -> AbstractContextManager[None]:
+        """Expect calls that use ``rows`` inside the block."""
+        ...
+
+    def under(self, *deltas: Adapter | None) -> AbstractContextManager[None]:
+        """Add frozen deltas to the encoder's weights inside the block, one after the other."""
+        ...
+
+    def each(self, calls: Iterable[Call[T]]) -> Iterator[T]:
+        """Yield the result of every call, in their order."""
+        ...
+
+
+class _Here:
+    """Makes passes in this process, one after the other."""
+
+    def __init__(self, passes: Passes) -> None:
+        self._passes = passes
+
+    @property
+    def tokens(self) -> np.ndarray:
+        return self._passes.store.tokens
+
+    def holding(self, rows: np.ndarray) -> AbstractContextManager[None]:
+        return self._passes.store.holding(rows)
+
+    @contextmanager
+    def under(self, *deltas: Adapter | None) -> Iterator[None]:
+        with ExitStack() as block:
+            for delta in deltas:
+                block.enter_context(merged(self._passes.backbone, delta))
+            yield
+
+    def each(self, calls: Iterable[Call[T]]) -> Iterator[T]:
+        for call in calls:
+            yield call.on(self._passes)
 
 
 class CohortTrainer:
@@ -91,14 +141,14 @@ class CohortTrainer:
             InputError: The lists do not match, a step holds no sample, or an adapter does not fit.
         """
         self._check(examples, adapters, base)
-        passes = self._passes(examples)
+        engine = self._engine(examples)
         members = members_of(adapters, schedules, holdout, len(examples.labels))
         meter = Meter(progress, sum(m.samples + 2 * len(m.holdout) for m in members))
         results: dict[int, LocalResult] = {}
-        with merged(self.backbone, base):
+        with engine.under(base):
             for chunk in chunks(members):
                 for member, result in zip(
-                    chunk, self._train_chunk(passes, chunk, terms, rate, meter), strict=True
+                    chunk, self._train_chunk(engine, chunk, terms, rate, meter), strict=True
                 ):
                     results[member.index] = result
         return [results[i] for i in range(len(members))]
@@ -125,14 +175,14 @@ class CohortTrainer:
             InputError: The adapter does not fit the backbone and setting.
         """
         self._check(examples, [adapter], base)
-        passes = self._passes(examples)
+        engine = self._engine(examples)
         chosen = np.arange(len(examples.labels)) if rows is None else np.asarray(rows, dtype=np.int64)
         head = Stack.of([adapter.head_only()])
         meter, parts = Meter(progress, len(chosen)), []
-        with merged(self.backbone, base), merged(self.backbone, adapter), torch.inference_mode():
-            for batch in batches(chosen, passes.store.tokens, self.block_tokens):
-                logits = head.logits(passes.features(batch)[None])[0]
-                parts.append(tally(logits, examples.labels[batch]))
+        split = batches(chosen, engine.tokens, self.block_tokens)
+        with engine.under(base, adapter):
+            for batch, part in zip(split, engine.each(Score(head, b) for b in split), strict=True):
+                parts.append(part)
                 meter.add(len(batch))
         return Metrics.total(parts, adapter.n_classes)
 
@@ -173,18 +223,18 @@ class CohortTrainer:
                 mend="train the adapter too, or start from a head alone (rank 0)",
             )
 
-    def _passes(self, examples: Examples) -> Passes:
-        return Passes(self.backbone, self.cache.store(self.backbone, examples, self.depth, self.dtype))
+    def _engine(self, examples: Examples) -> Engine:
+        return _Here(Passes(self.backbone, self.cache.store(self.backbone, examples, self.depth, self.dtype)))
 
     def _train_chunk(
-        self, passes: Passes, chunk: list[Member], terms: LocalTerms, rate: float, meter: Meter
+        self, engine: Engine, chunk: list[Member], terms: LocalTerms, rate: float, meter: Meter
     ) -> list[LocalResult]:
         whole = self.training.train_adapter
         stack = Stack.of([m.adapter if whole else m.adapter.head_only() for m in chunk])
-        with passes.store.holding(np.concatenate([m.rows for m in chunk])):
-            before = self._measure(passes, stack, chunk, meter)
-            losses = self._fit(passes, stack, chunk, terms, rate, meter)
-            after = self._measure(passes, stack, chunk, meter)
+        with engine.holding(np.concatenate([m.rows for m in chunk])):
+            before = self._measure(engine, stack, chunk, meter)
+            losses = self._fit(engine, stack, chunk, terms, rate, meter)
+            after = self._measure(engine, stack, chunk, meter)
         return [
             LocalResult(
                 stack.adapter(c, like=m.adapter), len(m.schedule), m.samples, losses[c], before[c], after[c]
@@ -194,7 +244,7 @@ class CohortTrainer:
 
     def _fit(
         self,
-        passes: Passes,
+        engine: Engine,
         stack: Stack,
         chunk: list[Member],
         terms: LocalTerms,
@@ -203,17 +253,25 @@ class CohortTrainer:
     ) -> list[float]:
         """Train ``stack`` in place; return each vehicle's mean loss over its steps."""
         factor = rate * self.training.rate_factor
-        trained = [(value, factor * base) for value, base in self._trained(stack, terms)]
-        optimiser = StackedAdamW(trained, self.training)
+        factors, heads = trained(stack, terms)
+        rates = [self.training.learning_rate] * len(factors) + [self.training.head_learning_rate] * len(heads)
+        values = [*factors, *heads]
+        optimiser = StackedAdamW(
+            [(value, factor * base) for value, base in zip(values, rates, strict=True)], self.training
+        )
         steps = np.array([len(m.schedule) for m in chunk])
         sums = np.zeros(len(chunk))
         for step in range(int(steps.max(initial=0))):
             active = int((steps > step).sum())
             plans = [m.schedule[step] for m in chunk[:active]]
             counts = np.array([(plan >= 0).sum() for plan in plans])
-            gradients = [torch.zeros_like(value[:active]) for value, _ in trained]
-            for group in self._groups(passes, plans):
-                losses = self._add_gradients(passes, stack, group, counts, terms, gradients)
+            gradients = [torch.zeros_like(value[:active]) for value in values]
+            groups = self._groups(engine, plans)
+            calls = (Gradients(stack.select(g.owners), g.rows, counts[g.owners], terms) for g in groups)
+            for group, (losses, parts) in zip(groups, engine.each(calls), strict=True):
+                index = torch.from_numpy(group.owners)
+                for total, part in zip(gradients, parts, strict=True):
+                    total.index_add_(0, index, part)
                 np.add.at(sums, group.owners, losses)
                 meter.add(group.samples)
             if self.training.max_grad_norm is not None:
@@ -221,52 +279,19 @@ class CohortTrainer:
             optimiser.step(gradients, active)
         return [float(total / count) if count else nan for total, count in zip(sums, steps, strict=True)]
 
-    def _groups(self, passes: Passes, plans: Sequence[np.ndarray]) -> list[Group]:
-        tokens = passes.store.tokens
-        pieces = [p for c, plan in enumerate(plans) for p in cut(c, plan, tokens, self.block_tokens)]
+    def _groups(self, engine: Engine, plans: Sequence[np.ndarray]) -> list[Group]:
+        pieces = [p for c, plan in enumerate(plans) for p in cut(c, plan, engine.tokens, self.block_tokens)]
         return pack(pieces, self.block_tokens)
 
-    def _add_gradients(
-        self,
-        passes: Passes,
-        stack: Stack,
-        group: Group,
-        counts: np.ndarray,
-        terms: LocalTerms,
-        gradients: Sequence[Tensor],
-    ) -> np.ndarray:
-        """Add a group's part to the vehicles' gradients; return its part of their mean losses, (k,)."""
-        mine = stack.select(group.owners)
-        leaves = [value.requires_grad_() for value, _ in self._trained(mine, terms)]
-        size = torch.from_numpy(counts[group.owners])
-        losses = passes.losses(mine, group.rows) / size
-        objective = losses.sum()
-        if terms.penalty is not None:  # a batch in several pieces pays it in parts
-            part = torch.from_numpy((group.rows >= 0).sum(axis=1)) / size
-            objective = objective + (part * terms.penalty(mine.A, mine.B, mine.ranks)).sum()
-        index = torch.from_numpy(group.owners)
-        for total, gradient in zip(gradients, torch.autograd.grad(objective, leaves), strict=True):
-            total.index_add_(0, index, gradient)
-        values: np.ndarray = losses.detach().numpy()
-        return values
-
-    def _trained(self, stack: Stack, terms: LocalTerms) -> list[tuple[Tensor, float]]:
-        """Return the tensors of ``stack`` that train, with their learning rates."""
-        factors = [*(stack.A.values() if terms.train_a else ()), *(stack.B.values() if terms.train_b else ())]
-        rate, head_rate = self.training.learning_rate, self.training.head_learning_rate
-        return [*((f, rate) for f in factors), (stack.weight, head_rate), (stack.bias, head_rate)]
-
-    @torch.inference_mode()
     def _measure(
-        self, passes: Passes, stack: Stack, chunk: list[Member], meter: Meter
+        self, engine: Engine, stack: Stack, chunk: list[Member], meter: Meter
     ) -> list[Metrics | None]:
         """Return each vehicle's metrics on its holdout."""
         found: dict[int, Metrics] = {}
-        for group in self._groups(passes, [m.holdout for m in chunk]):
-            logits = passes.logits(stack.select(group.owners), group.rows)
-            for c, mine, scores in zip(group.owners.tolist(), group.rows, logits, strict=True):
-                real = mine >= 0
-                part = tally(scores[torch.from_numpy(real)], passes.store.examples.labels[mine[real]])
+        groups = self._groups(engine, [m.holdout for m in chunk])
+        calls = (Holdouts(stack.select(group.owners), group.rows) for group in groups)
+        for group, parts in zip(groups, engine.each(calls), strict=True):
+            for c, part in zip(group.owners.tolist(), parts, strict=True):
                 found[c] = found[c] + part if c in found else part
             meter.add(group.samples)
         return [found.get(c) for c in range(len(chunk))]
