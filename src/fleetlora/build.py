@@ -95,7 +95,8 @@ def build_learner(experiment: Experiment, materials: Materials | CurveMaterials)
     held = [attack.data(*pair) for pair in zip(materials.tasks, materials.shards, strict=True)]
     names = [data.name for data in materials.tasks]
     privacy = Privacy(experiment.privacy, names, experiment.seed) if experiment.privacy.on else None
-    trainer = CohortTrainer(materials.backbone, experiment.lora, experiment.training, materials.cache)
+    make = materials.trainer or CohortTrainer
+    trainer = make(materials.backbone, experiment.lora, experiment.training, materials.cache)
     return LoraLearner(
         backbone=materials.backbone,
         spec=experiment.lora,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fleetlora.cli_bench import bench
 from fleetlora.cli_compare import compare
 from fleetlora.cli_curve import fit_curve
-from fleetlora.cli_options import Json, Overwrite, Source, Values, percent, print_json
+from fleetlora.cli_options import Address, Executor, Json, Overwrite, Source, Values, percent, print_json
 from fleetlora.cli_regret import regret
-from fleetlora.errors import FleetLoraError, InputError
+from fleetlora.errors import ConfigError, FleetLoraError, InputError
+from fleetlora.registry import suggest
+
+if TYPE_CHECKING:
+    from fleetlora.console import Progress
+    from fleetlora.workshop import Workshop
 
 __all__ = ["app", "main"]
 
@@ -57,6 +63,8 @@ def run(
         Path | None,
         typer.Option(help="Go on with the run in this directory that was stopped.", metavar="DIR"),
     ] = None,
+    executor: Executor = "local",
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune over a fleet, and leave a run directory with its report."""
@@ -72,17 +80,36 @@ def run(
                 where="--resume",
                 mend="leave out PRESET, --out, --method, --seed, --set and --overwrite",
             )
-        with progress_on(quiet=as_json) as progress:
-            done = resume_run(resume, report=report, progress=progress)
+        with progress_on(quiet=as_json) as progress, _computing(executor, address, progress) as workshop:
+            done = resume_run(resume, report=report, progress=progress, workshop=workshop)
         _tell(done.result, resume, report, as_json)
         return
     if source is None:
         raise InputError("nothing is given to run", where="PRESET|FILE", mend="see `fleetlora presets`")
     experiment = load_experiment(source, method=method, seed=seed, overrides=values or ())
     folder = out or Path("runs") / f"{experiment.name}-{experiment.method}-{experiment.seed}"
-    with progress_on(quiet=as_json) as progress:
-        done = run_experiment(experiment, folder, overwrite=overwrite, report=report, progress=progress)
+    with progress_on(quiet=as_json) as progress, _computing(executor, address, progress) as workshop:
+        done = run_experiment(
+            experiment, folder, overwrite=overwrite, report=report, progress=progress, workshop=workshop
+        )
     _tell(done.result, folder, report, as_json)
+
+
+@contextmanager
+def _computing(executor: str, address: str | None, progress: Progress) -> Iterator[Workshop | None]:
+    """Yield the workshop of the machines that a run is computed on; none for this process alone."""
+    if executor == "ray":
+        from fleetlora.cluster import sharded
+
+        with sharded(address, progress) as workshop:
+            yield workshop
+        return
+    if executor != "local":
+        mend = suggest(executor, ["local", "ray"])
+        raise ConfigError(f"unknown executor {executor!r}", where="--executor", mend=mend)
+    if address is not None:
+        raise ConfigError("is for a cluster", where="--address", mend="add --executor ray")
+    yield None
 
 
 def _tell(result: Mapping[str, Any], folder: Path, report: bool, as_json: bool) -> None:

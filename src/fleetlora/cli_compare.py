@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleetlora.cli_options import Json, Overwrite, Source, Values, print_json
+from fleetlora.cli_options import Address, Executor, Json, Overwrite, Source, Values, print_json
 from fleetlora.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(help="Runs played at a time, one thread each; one per core if not given.")
     ] = None,
+    executor: Executor = "local",
+    address: Address = None,
     target: Annotated[
         float | None, typer.Option(help="Mean accuracy, as a share of one, whose first reach is timed.")
     ] = None,
@@ -51,19 +53,22 @@ def compare(
     """Compare methods on the same data, world, seeds and joules; a complete run is not played again."""
     from fleetlora.comparison import compare as compare_methods
     from fleetlora.comparison import tune as tune_methods
-    from fleetlora.comparison.play import default_processes
+    from fleetlora.comparison.executor import EXECUTORS
     from fleetlora.config import load_experiment
     from fleetlora.console import progress_on
 
     if tune and (tuned or target is not None):
         clash = "--tuned" if tuned else "--target"
         raise ConfigError(f"does not go with {clash}", where="--tune", mend="leave one of them out")
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"{jobs} runs at a time are none", where="--jobs", mend="give 1 or more")
+    where = EXECUTORS.get(executor, where="--executor")(jobs, address)
     name = load_experiment(source, overrides=values or ()).name
     folder = out or Path("runs") / f"{'tune' if tune else 'compare'}-{name}"
     with progress_on(quiet=as_json) as progress:
         common: dict[str, Any] = {
             "overrides": values or (),
-            "jobs": default_processes() if jobs is None else jobs,
+            "executor": where,
             "overwrite": overwrite,
             "progress": progress,
         }

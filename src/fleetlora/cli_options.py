@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Json", "Overwrite", "Source", "Values", "percent", "print_json"]
+__all__ = ["Address", "Executor", "Json", "Overwrite", "Source", "Values", "percent", "print_json"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
 Values = Annotated[
@@ -15,6 +15,13 @@ Values = Annotated[
     typer.Option("--set", help="key=value laid over the configuration; may be given more than once."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")]
+Executor = Annotated[
+    str, typer.Option("--executor", help="Where it is computed: local, or ray for a cluster.", metavar="NAME")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="host:port of the cluster's head; one of this machine's if not given.", metavar="ADDR"),
+]
 Source = Annotated[str, typer.Argument(help="A preset, or a TOML file.", metavar="PRESET|FILE")]
 
 

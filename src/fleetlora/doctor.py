@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "report": ("plotly", "matplotlib"),
     "datasets": ("datasets",),
     "privacy": ("dp-accounting",),
+    "ray": ("ray",),
 }
 CORE = ("fleetlora", "numpy", "scipy", "pyarrow", "polars", "pydantic", "typer", "rich", "pyproj")
 

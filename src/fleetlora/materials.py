@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,7 +18,7 @@ from fleetlora.rng import stream
 
 if TYPE_CHECKING:
     from fleetlora.curves import Curves, TaskCurve
-    from fleetlora.lora import Backbone, PrefixCache
+    from fleetlora.lora import Backbone, CohortTrainer, PrefixCache
     from fleetlora.tasks import ImageExamples, Labelled, Shards, TaskData, TextExamples
 
 __all__ = [
@@ -43,13 +42,15 @@ Say = Callable[[str], None]
 class Materials:
     """What learning needs beside the world: the backbone, the tasks' data, and who holds what.
 
-    ``cache`` keeps the outputs of frozen layers; learners of one study share it.
+    ``cache`` keeps the outputs of frozen layers; learners of one study share it. ``trainer`` makes the
+    cohort engine from backbone, LoRA setting, local training and cache; one of this process if not given.
     """
 
     backbone: Backbone
     tasks: list[TaskData]
     shards: list[Shards]
     cache: PrefixCache
+    trainer: Callable[..., CohortTrainer] | None = None
 
     @property
     def classes(self) -> list[int]:
@@ -122,11 +123,12 @@ def load_curves(experiment: Experiment) -> Curves:
         InputError: The file is no curve.
         ConfigError: It is one of other tasks, another model or other training; names the key.
     """
+    from fleetlora.assets import resolve
     from fleetlora.curves import base_of, first_difference, read_curves
 
     path = experiment.learner.curve
     assert path is not None  # the section has checked it
-    curves = read_curves(Path(path))
+    curves = read_curves(resolve(path))
     changed = first_difference(curves.base, base_of(experiment.model_dump(mode="json")))
     if changed:
         key, theirs, mine = changed

@@ -2,7 +2,7 @@
 
 from fleetlora.assets.cache import cache_dir, cache_errors, derived_dir, make_folder
 from fleetlora.assets.catalogue import ASSETS, Asset
-from fleetlora.assets.store import AssetStatus, Progress, Store, fetch, resolve, status, verify
+from fleetlora.assets.store import AssetStatus, Progress, Store, fetch, resolve, standing_in, status, verify
 
 __all__ = [
     "ASSETS",
@@ -16,6 +16,7 @@ __all__ = [
     "fetch",
     "make_folder",
     "resolve",
+    "standing_in",
     "status",
     "verify",
 ]

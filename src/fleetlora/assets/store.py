@@ -7,9 +7,12 @@ Each asset is one folder of the cache, ``assets/<name>-<version>``, with ``files
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Literal
 
 from fleetlora.assets.cache import cache_dir, make_folder
@@ -19,7 +22,7 @@ from fleetlora.documents import read_json
 from fleetlora.errors import InputError
 from fleetlora.registry import suggest
 
-__all__ = ["AssetStatus", "Progress", "Store", "fetch", "resolve", "status", "verify"]
+__all__ = ["AssetStatus", "Progress", "Store", "fetch", "resolve", "standing_in", "status", "verify"]
 
 #: Called with the asset and the step that begins: ``download``, ``check``, ``unpack``, then ``ready``.
 Progress = Callable[[Asset, str], None]
@@ -209,9 +212,24 @@ def fetch(names: Iterable[str] | None = None, progress: Progress = _silent) -> l
     return Store().fetch(names, progress)
 
 
+#: Where copies of another machine's files lie here, by the path they have there.
+_copies: ContextVar[Mapping[str, Path]] = ContextVar("copies", default=MappingProxyType({}))
+
+
+@contextmanager
+def standing_in(copies: Mapping[str, Path]) -> Iterator[None]:
+    """Let :func:`resolve` answer with these copies inside the block, for the paths they were made of."""
+    token = _copies.set(copies)
+    try:
+        yield
+    finally:
+        _copies.reset(token)
+
+
 def resolve(path: str | Path) -> Path:
     """Turn ``asset:NAME[/inner/path]`` into a local path, fetching if absent; see :meth:`Store.resolve`."""
-    return Store().resolve(path)
+    copy = _copies.get().get(str(path))
+    return Store().resolve(path) if copy is None else copy
 
 
 def status() -> list[AssetStatus]:

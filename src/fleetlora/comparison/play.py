@@ -15,7 +15,7 @@ from fleetlora.config import to_toml
 from fleetlora.console import Progress
 from fleetlora.errors import FleetLoraError
 
-__all__ = ["default_processes", "play"]
+__all__ = ["default_processes", "note", "play"]
 
 
 def default_processes() -> int:
@@ -46,7 +46,7 @@ def play(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
     for job in jobs:
         with one_thread():
             play_here(to_toml(job.experiment), job.directory, workshop)
-        progress.advance(_note(job))
+        progress.advance(note(job))
 
 
 def _play_side_by_side(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
@@ -76,10 +76,11 @@ def _keep_busy(pool: ProcessPoolExecutor, jobs: Sequence[Job], processes: int, p
         for future in wait(flying, return_when=FIRST_COMPLETED).done:
             job = flying.pop(future)
             future.result()
-            progress.advance(_note(job))
+            progress.advance(note(job))
 
 
-def _note(job: Job) -> str:
+def note(job: Job) -> str:
+    """Return how a finished run came out, in a few words."""
     result = json.loads((job.directory / "result.json").read_text("utf-8"))
     accuracy, latency_s = result["mean_accuracy"], result["latency_s"]["mean_round"]
     said = "no accuracy" if accuracy is None else f"{100 * accuracy:.1f} %"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fleetlora.comparison.document import build_document
+from fleetlora.comparison.executor import Executor, LocalProcesses
 from fleetlora.comparison.files import Comparison, check_directory, write_comparison
 from fleetlora.comparison.measures import Played, measured
 from fleetlora.comparison.plan import Job, Source, pending, plan_jobs
-from fleetlora.comparison.play import play
 from fleetlora.comparison.tune import Tuned, read_tuned
 from fleetlora.console import Progress, Quiet
 from fleetlora.errors import ConfigError
@@ -27,6 +27,7 @@ def compare(
     *,
     overrides: Iterable[str] = (),
     jobs: int = 1,
+    executor: Executor | None = None,
     target: float | None = None,
     tuned: str | Path | None = None,
     overwrite: bool = False,
@@ -48,6 +49,7 @@ def compare(
         jobs: How many runs are played at a time. With 1 they are played in this process; with more, each has
             a process of its own, which reads the calling script anew: there the call must stand below
             ``if __name__ == "__main__":``. Every run has one thread, so the digests do not depend on it.
+        executor: Plays the runs in place of ``jobs`` processes, such as :class:`fleetlora.cluster.RayRuns`.
         target: Mean accuracy whose first reach is timed; chosen from the runs if not given.
         tuned: What :func:`tune` wrote; the values it chose are laid over the methods.
         overwrite: Replace runs in ``out`` that have another configuration.
@@ -69,7 +71,7 @@ def compare(
     if choice is not None:
         config = planned[0].experiment.model_dump(mode="json")
         choice.require_apart(list(dict.fromkeys(job.experiment.method for job in planned)), seeds, config)
-    _play(planned, jobs, overwrite, progress)
+    _play(planned, executor or LocalProcesses(jobs), overwrite, progress)
     return _conclude([job.directory for job in planned], out, target, choice, report, progress)
 
 
@@ -106,12 +108,12 @@ def _check_target(target: float | None) -> None:
         )
 
 
-def _play(planned: Sequence[Job], jobs: int, overwrite: bool, progress: Progress) -> None:
+def _play(planned: Sequence[Job], executor: Executor, overwrite: bool, progress: Progress) -> None:
     missing = pending(planned, overwrite)
     if len(missing) < len(planned):
         progress.say(f"{len(planned) - len(missing)} of {len(planned)} runs are there already")
     if missing:
-        play(missing, jobs, progress)
+        executor.play(missing, progress)
 
 
 def _conclude(

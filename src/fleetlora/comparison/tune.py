@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleetlora.comparison.executor import Executor, LocalProcesses
 from fleetlora.comparison.measures import measured
 from fleetlora.comparison.plan import Source, Variant, expand, pending, plan_variants
-from fleetlora.comparison.play import play
 from fleetlora.comparison.shapes import check_tuned
 from fleetlora.comparison.statistics import estimate
 from fleetlora.comparison.terms import flat
@@ -87,6 +87,7 @@ def tune(
     *,
     overrides: Iterable[str] = (),
     jobs: int = 1,
+    executor: Executor | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Tuned:
@@ -102,6 +103,7 @@ def tune(
         out: Directory of the tuning; its runs lie in ``runs/METHOD/setting-K/seed-N``.
         overrides: ``key=value`` each, laid over every run.
         jobs: How many runs are played at a time.
+        executor: Plays the runs in place of ``jobs`` processes.
         overwrite: Replace runs in ``out`` that have another configuration.
         progress: Is told how it goes.
 
@@ -120,7 +122,7 @@ def tune(
     ]
     missing = pending(plan_variants(source, variants, seeds, overrides), overwrite)
     if missing:
-        play(missing, jobs, progress)
+        (executor or LocalProcesses(jobs)).play(missing, progress)
     scores: dict[str, list[dict[str, Any]]] = {}
     for variant in variants:
         scores.setdefault(variant.method, []).append(_score(variant, seeds))

@@ -18,7 +18,7 @@ from typing import Any
 
 from fleetlora.console import Quiet
 
-__all__ = ["begin_worker", "one_thread", "play_here", "play_in_worker"]
+__all__ = ["begin_worker", "goes_on", "one_thread", "play_here", "play_in_worker"]
 
 
 @contextmanager
@@ -46,14 +46,14 @@ def play_here(config_toml: str, directory: Path, workshop: Any, progress: Any = 
     from fleetlora.api import resume, run
     from fleetlora.config import load_experiment
 
-    if _goes_on(config_toml, directory):
+    if goes_on(config_toml, directory):
         resume(directory, report=False, progress=progress, workshop=workshop)
         return
     experiment = load_experiment(tomllib.loads(config_toml))
     run(experiment, directory, overwrite=True, report=False, progress=progress, workshop=workshop)
 
 
-def _goes_on(config_toml: str, directory: Path) -> bool:
+def goes_on(config_toml: str, directory: Path) -> bool:
     """Tell whether the directory holds checkpoints of exactly this run."""
     from fleetlora.records import CHECKPOINTS, CONFIG, Checkpoints
 

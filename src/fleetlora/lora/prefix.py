@@ -18,7 +18,7 @@ from fleetlora.errors import InputError
 from fleetlora.lora.backbone import Backbone
 from fleetlora.lora.examples import Examples
 
-__all__ = ["PrefixCache", "PrefixStore"]
+__all__ = ["PrefixCache", "PrefixStore", "token_counts"]
 
 #: Fewest tokens of one run; BLAS takes other paths, with other rounding, for smaller products.
 FEWEST_TOKENS = 64
@@ -96,7 +96,7 @@ class PrefixStore:
             dtype,
         )
         self.pooled = depth == backbone.n_layers
-        self.tokens = _token_counts(backbone, examples)
+        self.tokens = token_counts(backbone, examples)
         self.sizes = np.ones_like(self.tokens) if self.pooled else self.tokens
         self._whole: _Table | None = None
         self._held: _Table | None = None
@@ -203,7 +203,7 @@ class PrefixStore:
         return hidden[: len(rows)].float()
 
 
-def _token_counts(backbone: Backbone, examples: Examples) -> np.ndarray:
+def token_counts(backbone: Backbone, examples: Examples) -> np.ndarray:
     """Return the (N,) tokens that each example has inside the encoder."""
     if backbone.kind == "image":
         return np.full(len(examples.labels), backbone.image_tokens, dtype=np.int64)

@@ -61,11 +61,9 @@ class TextTable:
 
 def local_path(path: str | Path) -> Path:
     """Return the local path of ``path``, which may name an asset (``asset:NAME``)."""
-    if str(path).startswith("asset:"):
-        from fleetlora.assets import resolve
+    from fleetlora.assets import resolve
 
-        return resolve(path)
-    return Path(path).expanduser()
+    return resolve(path).expanduser()
 
 
 def find_file(path: str | Path) -> Path:
