@@ -18,7 +18,7 @@ from fleetlora.errors import InputError
 from fleetlora.faults import FAULTS
 from fleetlora.federation.loop import Simulation
 from fleetlora.records import Checkpoints
-from tests.tiny import stopped
+from tests.tiny import save_backbone, stopped
 
 #: Methods that between them have every kind of state: bandits, pruned ranks, stacks, own bases, budgets.
 METHODS = (
@@ -143,6 +143,42 @@ def test_other_data_than_it_began_with_is_refused(
         fleetlora.resume(tmp_path / "stopped")
     tracks.write_text("\n".join(lines))
     assert fleetlora.resume(tmp_path / "stopped").complete, "the refusal left everything as it was"
+
+
+@pytest.mark.parametrize("changed", ["text", "model"])
+def test_other_texts_or_another_model_of_the_same_size_are_refused(
+    changed: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = _values(tiny)
+    train, model = (tmp_path / name for name in ("train.csv", "model"))
+    shutil.copy(values["tasks"][0]["train"], train)
+    shutil.copytree(values["backbone"]["path"], model)
+    values["tasks"][0]["train"], values["backbone"]["path"] = str(train), str(model)
+    stopped(values, tmp_path / "stopped", 3, monkeypatch)
+    if changed == "text":
+        header, first, second, *rest = train.read_text("utf-8").splitlines()
+        train.write_text("\n".join([header, second, first, *rest]) + "\n", "utf-8")
+    else:
+        save_backbone(model, seed=4)
+    with pytest.raises(InputError, match="texts or model are not those"):
+        fleetlora.resume(tmp_path / "stopped")
+
+
+def test_the_head_only_run_goes_on_where_it_was_too(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = _values(tiny)
+    values["evaluation"]["head_only"] = True
+    whole = fleetlora.run(values, tmp_path / "whole", report=False)
+    stopped(values, tmp_path / "stopped", 6 + 4, monkeypatch)
+    played: list[int] = []
+    step = Simulation.step
+    monkeypatch.setattr(Simulation, "step", lambda self: (played.append(self.round), step(self))[1])
+    resumed = fleetlora.resume(tmp_path / "stopped", report=False)
+    assert resumed.result["digest"] == whole.result["digest"]
+    assert resumed.result["tasks"] == whole.result["tasks"]
+    assert played == [4, 5], "neither the rounds before nor the head-only ones that were over"
+    assert not (resumed.path / "checkpoints").exists()
 
 
 def test_a_checkpoint_of_another_layout_is_refused_and_nothing_is_begun_anew(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,14 @@ def experiment(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def stopped(values: dict[str, Any], out: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run until some rounds are over, then die as from a crash: nothing is written any more."""
+    """Run until some rounds are over, head-only ones included, then die: nothing is written any more."""
     import fleetlora
     from fleetlora.federation.loop import Simulation
 
-    step = Simulation.step
+    step, played = Simulation.step, itertools.count()
 
     def dies(self: Simulation) -> Any:
-        if self.round == after:
+        if next(played) == after:
             raise RuntimeError("the power is gone")
         return step(self)
 

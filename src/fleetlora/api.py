@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from fleetlora.federation.world import World
 from fleetlora.records import (
     CHECKPOINTS,
     CONFIG,
+    HEAD_ONLY,
     Checkpoint,
     Checkpoints,
     CheckpointSettings,
@@ -127,30 +129,76 @@ def _concluded(out: Path, report: bool, progress: Progress) -> Run:
 
 
 @dataclass
+class _Saver:
+    """Leaves checkpoints of a simulation behind, and brings one back.
+
+    Only what was made from the same roads, model and data can go on where another stopped.
+    """
+
+    simulation: Simulation
+    materials: Materials | CurveMaterials
+    settings: CheckpointSettings
+    checkpoints: Checkpoints
+
+    def __post_init__(self) -> None:
+        self.began = time.perf_counter()
+        self.took = 0.0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of what the run is made from."""
+        contacts = self.simulation.world.contacts
+        roads = (contacts.vehicle, contacts.rsu, contacts.t_in_s, contacts.t_out_s)
+        digest = hashlib.sha256()
+        for array in (*roads, self.simulation.samples, *self.materials.arrays()):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @property
+    def due(self) -> bool:
+        """Whether the rounds that are over call for a checkpoint."""
+        every, allowed = self.settings.every, self.settings.share * (time.perf_counter() - self.began)
+        return every > 0 and self.simulation.round % every == 0 and self.took <= allowed
+
+    def save(self) -> None:
+        began = time.perf_counter()
+        state = {"fingerprint": self.fingerprint, "simulation": self.simulation.state_dict()}
+        self.checkpoints.save(self.simulation.round, state)
+        self.took += time.perf_counter() - began
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Take the simulation to where it was.
+
+        Raises:
+            InputError: It was made from something else.
+        """
+        if checkpoint.state["fingerprint"] != self.fingerprint:
+            raise InputError(
+                "the tracks, texts or model are not those that the run began with",
+                where=str(self.checkpoints.folder.parent),
+                mend="bring them back, or run again from the start",
+            )
+        self.simulation.load_state_dict(checkpoint.state["simulation"])
+
+
+@dataclass
 class _Recorder:
     """Writes every round into the run directory as soon as it is over, and a checkpoint when one is due."""
 
     writer: RunWriter
-    simulation: Simulation
+    saver: _Saver
     progress: Progress
-    checkpoints: Checkpoints
-    settings: CheckpointSettings
-
-    def __post_init__(self) -> None:
-        self.fingerprint = _fingerprint(self.simulation)
-        self.began = time.perf_counter()
-        self.took = 0.0
 
     def on_round(self, report: RoundReport) -> None:
         self.writer.append("rounds", report.rounds)
         self.writer.append("updates", report.updates)
         self.writer.append("faults", report.faults)
         self.writer.append("quarantine", report.quarantine)
-        self.writer.append_ledger(self.simulation.ledger)
-        if self._due(report.round + 1):
-            self._checkpoint()
-        else:
-            self.writer.flush()
+        self.writer.append_ledger(self.saver.simulation.ledger)
+        due = self.saver.due
+        self.writer.flush(durable=due)  # a checkpoint never comes before the rows of its rounds
+        if due:
+            self.saver.save()
         delivered, started = sum(report.rounds["delivered"]), sum(report.rounds["started"])
         line = f"t={report.clock_s:.0f} s, {delivered}/{started} delivered"
         scores = [
@@ -161,35 +209,17 @@ class _Recorder:
         self.writer.log(f"round {report.round}: {', '.join([line, *scores])}")
         self.progress.advance(", ".join([line, *scores]))
 
-    def _due(self, rounds: int) -> bool:
-        every, allowed = self.settings.every, self.settings.share * (time.perf_counter() - self.began)
-        return every > 0 and rounds % every == 0 and self.took <= allowed
-
-    def _checkpoint(self) -> None:
-        """Leave a checkpoint behind, never before the rows of its rounds are on the disk."""
-        began = time.perf_counter()
-        self.writer.flush(durable=True)
-        state = {"fingerprint": self.fingerprint, "simulation": self.simulation.state_dict()}
-        self.checkpoints.save(self.simulation.round, state)
-        self.took += time.perf_counter() - began
-
-
-def _fingerprint(simulation: Simulation) -> str:
-    """Return a checksum of what a run is made from, which must be the same when it goes on."""
-    contacts = simulation.world.contacts
-    digest = hashlib.sha256()
-    for column in (contacts.vehicle, contacts.rsu, contacts.t_in_s, contacts.t_out_s, simulation.samples):
-        digest.update(np.ascontiguousarray(column).data)
-    return digest.hexdigest()
-
 
 @dataclass
 class _Ticker:
-    """Moves the bar once a round."""
+    """Moves the bar once a round, and leaves a checkpoint when one is due."""
 
+    saver: _Saver
     progress: Progress
 
     def on_round(self, report: RoundReport) -> None:
+        if self.saver.due:
+            self.saver.save()
         self.progress.advance()
 
 
@@ -231,46 +261,44 @@ class _Study:
 
     def play(self, out: Path, overwrite: bool) -> None:
         """Play it from the start."""
-        learner = build_learner(self.experiment, self.materials)
-        simulation = build_simulation(self.experiment, self.world, learner)
+        learner, saver = self._begun(self.experiment, out / CHECKPOINTS)
         optional = ("faults",) if self.experiment.faults.on else ()
         with RunWriter(out, to_toml(self.experiment), self.identity, overwrite, optional) as writer:
             writer.log(str(self.world.account))
-            self._to_the_end(simulation, learner, writer)
+            self._to_the_end(saver, learner, writer)
 
     def resume(self, left: Run, checkpoint: Checkpoint) -> None:
         """Play what a run that was stopped has left to play."""
-        learner = build_learner(self.experiment, self.materials)
-        simulation = build_simulation(self.experiment, self.world, learner)
-        if checkpoint.state["fingerprint"] != _fingerprint(simulation):
-            raise InputError(
-                "the tracks or texts are not those that the run began with",
-                where=str(left.path),
-                mend="bring them back, or run again from the start",
-            )
-        simulation.load_state_dict(checkpoint.state["simulation"])
+        learner, saver = self._begun(self.experiment, left.path / CHECKPOINTS)
+        saver.load(checkpoint)
         with RunWriter.resume(left, checkpoint.rounds) as writer:
             writer.log(f"resumed after {checkpoint.rounds} rounds")
-            self._to_the_end(simulation, learner, writer)
+            self._to_the_end(saver, learner, writer)
 
-    def _to_the_end(self, simulation: Simulation, learner: Learner, writer: RunWriter) -> None:
-        checkpoints = Checkpoints(writer.directory / CHECKPOINTS)
+    def _begun(self, experiment: Experiment, folder: Path) -> tuple[Learner, _Saver]:
+        """Return the learner of a simulation that is about to play its first round, and who saves it."""
+        learner = build_learner(experiment, self.materials)
+        simulation = build_simulation(experiment, self.world, learner)
+        return learner, _Saver(simulation, self.materials, experiment.checkpoint, Checkpoints(folder))
+
+    def _to_the_end(self, saver: _Saver, learner: Learner, writer: RunWriter) -> None:
+        head = Checkpoints(saver.checkpoints.folder / HEAD_ONLY)
         try:
-            self._rounds(simulation, writer, checkpoints)
+            self._rounds("rounds", saver, _Recorder(writer, saver, self.progress))
             scores = self._final(learner, writer)
-            extras = self._extras(scores)
+            extras = self._extras(scores, head)
         except KeyboardInterrupt:
-            self._write(simulation, learner, writer, {}, "interrupted")
+            self._write(saver.simulation, learner, writer, {}, "interrupted")
             raise
-        self._write(simulation, learner, writer, extras, "complete")
-        checkpoints.remove()
+        self._write(saver.simulation, learner, writer, extras, "complete")
+        head.remove()
+        saver.checkpoints.remove()
 
-    def _rounds(self, simulation: Simulation, writer: RunWriter, checkpoints: Checkpoints) -> None:
-        self.progress.begin("rounds", self.experiment.round.count)
-        for _ in range(simulation.round):
+    def _rounds(self, kind: str, saver: _Saver, observer: _Recorder | _Ticker) -> None:
+        self.progress.begin(kind, self.experiment.round.count)
+        for _ in range(saver.simulation.round):
             self.progress.advance()
-        settings = self.experiment.checkpoint
-        simulation.run([_Recorder(writer, simulation, self.progress, checkpoints, settings)])
+        saver.simulation.run([observer])
 
     def _final(self, learner: Learner, writer: RunWriter) -> list[Score]:
         """Test the models and save their adapters."""
@@ -281,10 +309,10 @@ class _Study:
                 learner.save(k, writer.adapter_dir(task.name))
         return scores
 
-    def _extras(self, scores: list[Score]) -> dict[str, dict[str, Any]]:
+    def _extras(self, scores: list[Score], checkpoints: Checkpoints) -> dict[str, dict[str, Any]]:
         head: Sequence[Score | None] = [None] * len(scores)
         if self.experiment.evaluation.head_only and self.materials.stand_in is None:
-            head = self._head_only()
+            head = self._head_only(checkpoints)
         names = [task.name for task in self.experiment.tasks]
         return {
             name: {
@@ -297,13 +325,13 @@ class _Study:
             for name, score, alone, classes in zip(names, scores, head, self.materials.classes, strict=True)
         }
 
-    def _head_only(self) -> list[Score]:
-        """Play the same rounds with the heads alone, and return the last test."""
+    def _head_only(self, checkpoints: Checkpoints) -> list[Score]:
+        """Play the same rounds with the heads alone, or what is left of them, and return the last test."""
         experiment = self.experiment.with_method("head-only")
-        learner = build_learner(experiment, self.materials)
-        simulation = build_simulation(experiment, self.world, learner)
-        self.progress.begin("head-only rounds", experiment.round.count)
-        simulation.run([_Ticker(self.progress)])
+        learner, saver = self._begun(experiment, checkpoints.folder)
+        if checkpoint := checkpoints.newest(self.progress.say):
+            saver.load(checkpoint)
+        self._rounds("head-only rounds", saver, _Ticker(saver, self.progress))
         return _last_test(learner, len(experiment.tasks))
 
     def _write(

@@ -5,7 +5,7 @@ A learner that is a curve needs no model and no texts: the curves, and who holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -62,6 +62,17 @@ class Materials:
         """What stands in for training: nothing."""
         return None
 
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Yield all that a result depends on: the model's weights, the tasks' rows, and who holds which."""
+        import torch
+
+        for weights in self.backbone.model.state_dict().values():
+            yield weights.detach().contiguous().flatten().view(torch.uint8).numpy()
+        for data in self.tasks:
+            yield from (*data.train.arrays(), *data.test.arrays())
+        for shards in self.shards:
+            yield from shards.arrays()
+
 
 @dataclass(frozen=True)
 class CurveMaterials:
@@ -86,6 +97,12 @@ class CurveMaterials:
         """What stands in for training, as a result tells of it."""
         errors = dict(self.curves.error_points)
         return {"kind": "curve", "sha256": self.curves.checksum, "error_points": errors}
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Yield all that a result depends on: the curves, and who holds which rows."""
+        yield np.frombuffer(self.curves.checksum.encode(), dtype=np.uint8)
+        for shards in self.shards:
+            yield from shards.arrays()
 
 
 def load_backbone(experiment: Experiment, say: Say = lambda line: None) -> Backbone:

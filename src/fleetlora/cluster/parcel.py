@@ -11,7 +11,7 @@ from typing import Any
 from fleetlora.config import Experiment
 from fleetlora.errors import InputError
 from fleetlora.files import replacing
-from fleetlora.records import CHECKPOINTS
+from fleetlora.records import CHECKPOINTS, HEAD_ONLY
 from fleetlora.records.files import RESULT, run_files
 
 __all__ = ["Parcel", "deliver", "local_inputs", "pack_input", "pack_run", "unpack"]
@@ -130,6 +130,6 @@ def deliver(parcel: Mapping[str, bytes], directory: Path, backbone: str) -> None
     for old in run_files(directory):
         if old.relative_to(directory).as_posix() not in parcel:
             old.unlink()
-    left = directory / CHECKPOINTS
-    if left.is_dir() and not any(left.iterdir()):
-        left.rmdir()
+    for left in (directory / CHECKPOINTS / HEAD_ONLY, directory / CHECKPOINTS):
+        if left.is_dir() and not any(left.iterdir()):
+            left.rmdir()

@@ -2,7 +2,7 @@
 
 from fleetlora.records.checkpoint import Checkpoint, Checkpoints, CheckpointSettings
 from fleetlora.records.digest import digest_of
-from fleetlora.records.files import CHECKPOINTS, CONFIG, REPORT
+from fleetlora.records.files import CHECKPOINTS, CONFIG, HEAD_ONLY, REPORT
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
 from fleetlora.records.measures import latency_s, outcome_counts, residence_factor
@@ -24,6 +24,7 @@ __all__ = [
     "ARRIVED",
     "CHECKPOINTS",
     "CONFIG",
+    "HEAD_ONLY",
     "OPTIONAL_TABLES",
     "OUTCOMES",
     "PHASES",

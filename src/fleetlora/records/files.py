@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleetlora.records.schemas import OPTIONAL_TABLES, TABLES
 
-__all__ = ["CHECKPOINTS", "CONFIG", "LOG", "MAP", "REPORT", "RESULT", "run_files", "table_file"]
+__all__ = ["CHECKPOINTS", "CONFIG", "HEAD_ONLY", "LOG", "MAP", "REPORT", "RESULT", "run_files", "table_file"]
 
 CONFIG = "config.toml"
 RESULT = "result.json"
@@ -14,6 +14,9 @@ LOG = "log.txt"
 REPORT = "report.html"
 MAP = "figures/map.json"
 CHECKPOINTS = "checkpoints"
+
+#: Folder inside that of the checkpoints, for those of the head-only run.
+HEAD_ONLY = "head-only"
 
 #: What a run writes below its directory, as patterns.
 _PATTERNS = (
@@ -26,6 +29,7 @@ _PATTERNS = (
     "figures/*.svg",
     "figures/*.png",
     f"{CHECKPOINTS}/round-*.safetensors",
+    f"{CHECKPOINTS}/{HEAD_ONLY}/round-*.safetensors",
     "adapters/*/adapter_config.json",
     "adapters/*/adapter_model.safetensors",
     "adapters/*/head.safetensors",

@@ -39,6 +39,10 @@ class TextExamples:
         """(N,) int32 tokens per text."""
         return np.diff(self.tokens.offsets).astype(np.int32)
 
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return all that is in the rows: labels, and tokens with their offsets."""
+        return self.labels, self.tokens.ids, self.tokens.offsets
+
     def batch(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """Return ``input_ids`` and ``attention_mask`` (b, L) int64, L the longest of these rows.
 
@@ -77,6 +81,10 @@ class ImageExamples:
     def lengths(self) -> npt.NDArray[np.int32]:
         """(N,) int32, all 1: every image is as long as any other."""
         return np.ones(len(self.labels), np.int32)
+
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return all that is in the rows: labels and pixels."""
+        return self.labels, self.pixels
 
     def batch(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """Return ``pixel_values`` (b, 3, h, w) float32.

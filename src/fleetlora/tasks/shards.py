@@ -28,6 +28,10 @@ class Shards:
     holdout_offsets: Ints
     holdout_rows: Ints
 
+    def arrays(self) -> tuple[Ints, ...]:
+        """Return all that says who holds what."""
+        return self.offsets, self.rows, self.holdout_offsets, self.holdout_rows
+
     @property
     def n_vehicles(self) -> int:
         """V."""
