@@ -17,7 +17,7 @@ from fleetlora.errors import ConfigError, InputError
 from fleetlora.records import Run, open_run
 from fleetlora.report.guarded import privacy_section, quarantine_section
 from fleetlora.workshop import Workshop
-from tests.test_resume import _stopped
+from tests.tiny import stopped
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_an_attacked_run_that_stopped_ends_with_the_whole_ones_digest(
 ) -> None:
     changes = {"attack": {"kind": "replay", "share": 0.3}, "defence": {"preset": "default"}}
     whole = play(tiny, tmp_path / "whole", workshop, **changes)
-    _stopped(values(tiny, **changes), tmp_path / "stopped", 2, monkeypatch)
+    stopped(values(tiny, **changes), tmp_path / "stopped", 2, monkeypatch)
     resumed = fleetlora.resume(tmp_path / "stopped", report=False, workshop=workshop)
     assert resumed.result["digest"] == whole.result["digest"]
 
@@ -87,7 +87,7 @@ def test_a_private_run_tells_epsilon_and_goes_on_counting(
     assert told["rounds"] == 4
     assert 0 < told["epsilon"] < told["epsilon_replaced"]
     assert f"{told['epsilon']:.2f}" in privacy_section(whole)
-    _stopped(values(tiny, **changes), tmp_path / "stopped", 2, monkeypatch)
+    stopped(values(tiny, **changes), tmp_path / "stopped", 2, monkeypatch)
     resumed = fleetlora.resume(tmp_path / "stopped", report=False, workshop=workshop)
     assert resumed.result == {**whole.result, "host": resumed.result["host"]}
 
@@ -116,11 +116,12 @@ def test_nothing_that_is_not_finite_gets_past_an_undefended_rsu_unnoticed(
 def test_the_bench_plays_every_case(tiny: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "tiny.toml"
     file.write_text(tomli_w.dumps(values(tiny, round={"count": 1})))
-    bench = Poison(source=str(file), share=0.25)
+    bench = Poison(source=str(file), share=0.25, seeds=(3,))
     assert BENCHES.get("poison") is Poison
     measured = bench.measure(Quiet())
     cases = {case["case"]: case for case in measured["cases"]}
     assert len(cases) == 8
-    assert cases["default defence"]["quarantined"]
-    assert all(case["not_finite"] == 0 for case in cases.values())
+    assert cases["no attack"]["accuracy_changes"] == [0.0]
+    assert cases["default defence"]["runs"][0]["quarantined"]
+    assert all(run["not_finite"] == 0 for case in cases.values() for run in case["runs"])
     assert len(list(bench.lines(measured))) == 8

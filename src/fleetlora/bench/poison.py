@@ -1,15 +1,16 @@
 """``fleetlora bench poison``: what bad vehicles do to a model, and what each defence saves of it.
 
 One experiment is played without an attack, under an attack with the plain mean, with the default defence, and
-with every robust rule by itself, which then has no norm bound to lean on. Same data, roads, seeds and bad
-vehicles each time.
+with every robust rule by itself, which then has no norm bound to lean on. Every case has the same data and
+roads, and seed by seed the same bad vehicles.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class Poison(Settings):
     kind: str = Field("sign-flip", description="the attack, a value of attack.kind")
     share: float = quantity(0.2, "1", "part of the fleet that is bad", gt=0, le=1)
     factor: float = quantity(10.0, "1", "scale and sign-flip: how many times the change", gt=0)
-    seed: int = quantity(0, "1", "seed of the experiment", ge=0)
+    seeds: tuple[int, ...] = Field((0, 1, 2), description="seeds of the experiment", min_length=1)
 
     def measure(self, progress: Progress) -> dict[str, Any]:
         """Play the experiment in every case."""
@@ -52,30 +53,37 @@ class Poison(Settings):
             "default defence": [*bad, "defence.preset=default"],
             **{f"{rule} alone": [*bad, f"defence.rule={rule}"] for rule in rules},
         }
-        workshop, played = Workshop(), []
-        progress.begin("runs", len(cases))
+        workshop = Workshop()
+        played: list[dict[str, Any]] = []
+        progress.begin("runs", len(cases) * len(self.seeds))
         for name, values in cases.items():
-            played.append({"case": name, **self._play(values, workshop)})
-            progress.advance(name)
-        plain = played[0]["mean_accuracy"]
-        for case in played:
-            found = case["mean_accuracy"]
-            case["accuracy_change"] = None if found is None else found - plain
-        return {"settings": self.model_dump(mode="json"), "cases": played}
+            runs: list[dict[str, Any]] = []
+            for seed in self.seeds:
+                runs.append({"seed": seed, **self._play(values, seed, workshop)})
+                progress.advance(f"{name}, seed {seed}")
+            played.append({"case": name, "runs": runs})
+        return {
+            "settings": self.model_dump(mode="json"),
+            "cases": [{**case, **_beside(case["runs"], played[0]["runs"])} for case in played],
+        }
 
     def lines(self, measured: Mapping[str, Any]) -> Iterator[str]:
         """Yield one line for each case."""
         for case in measured["cases"]:
+            runs = case["runs"]
+            ended = [run["ended"] for run in runs if "ended" in run]
             if case["mean_accuracy"] is None:
-                yield f"{case['case']:<28} ended: {case['ended']}"
+                yield f"{case['case']:<28} ended: {ended[0]}"
                 continue
+            refused = sum(sum(run["quarantined"].values()) for run in runs)
+            changes = ", ".join(f"{100 * change:+.1f}" for change in case["accuracy_changes"])
             yield (
-                f"{case['case']:<28} accuracy {100 * case['mean_accuracy']:5.1f} % "
-                f"({100 * case['accuracy_change']:+5.1f}), {sum(case['quarantined'].values())} of "
-                f"{case['arrived']} updates refused, {case['not_finite']} numbers of the models not finite"
+                f"{case['case']:<28} accuracy {100 * case['mean_accuracy']:5.1f} % (seed by seed {changes}), "
+                f"{refused} of {sum(run['arrived'] for run in runs)} updates refused, "
+                f"{sum(run['not_finite'] for run in runs)} numbers of the models not finite"
             )
 
-    def _play(self, values: list[str], workshop: Workshop) -> dict[str, Any]:
+    def _play(self, values: list[str], seed: int, workshop: Workshop) -> dict[str, Any]:
         """Return what a run came to, or what ended it: poison may drive honest training to infinity."""
         from fleetlora.api import run
 
@@ -83,9 +91,7 @@ class Poison(Settings):
         with tempfile.TemporaryDirectory(prefix="fleetlora-poison-") as folder:
             out = Path(folder) / "run"
             try:
-                done = run(
-                    self.source, out, seed=self.seed, overrides=overrides, report=False, workshop=workshop
-                )
+                done = run(self.source, out, seed=seed, overrides=overrides, report=False, workshop=workshop)
             except InputError as error:
                 if "diverged" not in error.problem:
                     raise
@@ -101,6 +107,18 @@ class Poison(Settings):
                 "loss_finite": all(math.isfinite(v) for v in done.rounds["loss"].drop_nulls()),
                 "digest": result["digest"],
             }
+
+
+def _beside(runs: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean accuracy, and how far each seed's is from that without an attack.
+
+    Both are absent where a run was driven to infinity.
+    """
+    found = [run["mean_accuracy"] for run in runs]
+    if None in found:
+        return {"mean_accuracy": None, "accuracy_changes": None}
+    changes = [mine - run["mean_accuracy"] for mine, run in zip(found, plain, strict=True)]
+    return {"mean_accuracy": statistics.mean(found), "accuracy_changes": changes}
 
 
 def _not_finite(folder: Path) -> int:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, mirrored, square
+
 __all__ = ["Components", "Weighted", "components", "dense_components", "square_norm", "stack"]
 
 #: A product with its weight: (weight, B (m, r), A (r, n)).
@@ -43,9 +45,10 @@ def stack(products: Sequence[Weighted]) -> tuple[Tensor, Tensor]:
     Returns:
         (B (m, sum r_i), A (sum r_i, n)), float64, with B·A = sum of weight·B_i·A_i.
     """
-    left = torch.cat([weight * B.double() for weight, B, _ in products], dim=1)
-    right = torch.cat([A.double() for _, _, A in products], dim=0)
-    return left, right
+    left = torch.cat([B for _, B, _ in products], dim=1).double()
+    right = torch.cat([A for _, _, A in products], dim=0).double()
+    weights = [weight for weight, B, _ in products for _ in range(B.shape[1])]
+    return left * torch.tensor(weights, dtype=torch.float64), right
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,17 @@ def components(B: Tensor, A: Tensor, most: int | None = None) -> Components:
 
 def _squared(left: Tensor, right: Tensor, most: int | None) -> Components | None:
     """Return the largest components by way of the Gram matrices; nothing if they are too small for that."""
-    gram, other = left.T @ left, right @ right.T
-    root = _root(gram)
-    found = _largest(root.T @ other @ root, most, float((gram.trace() * other.trace()).sqrt()))
+    gram, other = square(left.T), square(right)
+    norm = float((gram.trace() * other.trace()).sqrt())
+    root = cholesky(gram)
+    if root is None:  # the stack is dependent
+        values, vectors = largest_eigen(gram)
+        alive = values > len(values) * torch.finfo(values.dtype).eps * values[0]
+        root = vectors[:, alive] * values[alive].sqrt()
+        core = root.T @ mirrored(other) @ root
+    else:
+        core = congruent(root, other)
+    found = _largest(core, most, norm)
     if found is None:
         return None
     S, Y = found
@@ -113,7 +124,7 @@ def _squared(left: Tensor, right: Tensor, most: int | None) -> Components | None
 def _squared_dense(matrix: Tensor, most: int | None) -> Components | None:
     """Return the largest components of a dense matrix by way of its square at the shorter side."""
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    found = _largest(tall.T @ tall, most, float(torch.linalg.norm(tall)))
+    found = _largest(square(tall.T), most, float(torch.linalg.norm(tall)))
     if found is None:
         return None
     S, V = found
@@ -121,30 +132,17 @@ def _squared_dense(matrix: Tensor, most: int | None) -> Components | None:
     return Components(U, S, V.T) if tall is matrix else Components(V, S, U.T)
 
 
-def _root(gram: Tensor) -> Tensor:
-    """Return a root L of ``gram`` = L·Lᵀ: Cholesky's, or of eigenvectors where the stack is dependent."""
-    root: Tensor
-    root, failed = torch.linalg.cholesky_ex(gram)
-    if not failed:
-        return root
-    values: Tensor
-    vectors: Tensor
-    values, vectors = torch.linalg.eigh(gram)
-    alive = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-    return vectors[:, alive] * values[alive].sqrt()
-
-
-def _largest(square: Tensor, most: int | None, norm: float) -> tuple[Tensor, Tensor] | None:
-    """Return the largest live singular values, descending, and their vectors (k, live) from a square (k, k).
+def _largest(squared: Tensor, most: int | None, norm: float) -> tuple[Tensor, Tensor] | None:
+    """Return the largest live singular values, descending, and their vectors (k, live), from their squares.
 
     Nothing is returned if one of them lies below ``SQUARABLE`` of ``norm``.
     """
-    values, vectors = torch.linalg.eigh(square)
-    S = values.flip(0)[:most].clamp_min(0.0).sqrt()
+    values, vectors = largest_eigen(squared, most)
+    S = values.clamp_min(0.0).sqrt()
     live = _live(S)
     if norm and not (live and S[live - 1] > SQUARABLE * norm):
         return None
-    return S[:live], vectors.flip(1)[:, :live]
+    return S[:live], vectors[:, :live]
 
 
 def _live(S: Tensor) -> int:
