@@ -16,7 +16,7 @@ help:  ## Show this text
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,400 Warsaw buses; leaves runs/demo/report.html
@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,400 Wars
 
 # One thread a worker: two workers with two threads each would wait for one another on two cores.
 test: $(STAMP)  ## Run all tests, with line coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 check: $(STAMP)  ## Check style and types
 	$(BIN)/ruff check src tests

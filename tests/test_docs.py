@@ -18,8 +18,9 @@ README = (ROOT / "README.md").read_text("utf-8")
 SHORTER = [
     "--set=round.count=1",
     "--set=evaluation.head_only=false",
-    "--set=tasks.newsgroups.encoding.max_test=200",
-    "--set=tasks.reuters.encoding.max_test=300",
+    "--set=sites.count=4",
+    "--set=tasks.newsgroups.encoding.max_test=60",
+    "--set=tasks.reuters.encoding.max_test=60",
     "--set=admission.vehicles_per_task=1",
     "--set=training.steps=1",
 ]

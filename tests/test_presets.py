@@ -20,7 +20,14 @@ def test_the_small_preset_repeats_its_digest_in_another_process(tmp_path: Path) 
     for name in ("one", "two"):
         command = [sys.executable, "-m", "fleetlora", "run", "warsaw-small", "--seed", "7"]
         done = subprocess.run(
-            [*command, "--out", str(tmp_path / name), "--json", "--no-report"],
+            [
+                *command,
+                "--out",
+                str(tmp_path / name),
+                "--json",
+                "--no-report",
+                "--set=evaluation.head_only=false",
+            ],
             capture_output=True,
             text=True,
             check=True,

@@ -67,7 +67,7 @@ def test_it_does_not_matter_after_which_round_or_how_often_itstopped(
     values = _values(tiny)
     for after in (0, 1, 5):
         stopped(values, tmp_path / f"after-{after}", after, monkeypatch)
-        assert fleetlora.resume(tmp_path / f"after-{after}").result["digest"] == digest
+        assert fleetlora.resume(tmp_path / f"after-{after}", report=False).result["digest"] == digest
     stopped(values, tmp_path / "twice", 2, monkeypatch)
     step = Simulation.step
 
@@ -79,8 +79,8 @@ def test_it_does_not_matter_after_which_round_or_how_often_itstopped(
     with monkeypatch.context() as patched:
         patched.setattr(Simulation, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            fleetlora.resume(tmp_path / "twice")
-    assert fleetlora.resume(tmp_path / "twice").result["digest"] == digest
+            fleetlora.resume(tmp_path / "twice", report=False)
+    assert fleetlora.resume(tmp_path / "twice", report=False).result["digest"] == digest
 
 
 def test_a_damaged_checkpoint_costs_the_rounds_since_the_one_before(
@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_costs_the_rounds_since_the_one_before(
         assert any("damaged" in line and kept[1].name in line for line in said)
     for path in kept:
         path.write_bytes(path.read_bytes()[:100])
-    assert fleetlora.resume(tmp_path / "stopped").result["digest"] == digest
+    assert fleetlora.resume(tmp_path / "stopped", report=False).result["digest"] == digest
 
 
 def test_flipped_bits_in_a_table_are_named_or_change_nothing(
@@ -140,9 +140,11 @@ def test_other_data_than_it_began_with_is_refused(
     stopped(values, tmp_path / "stopped", 3, monkeypatch)
     tracks.write_text("\n".join(line for line in lines if not line.startswith("bus03")))
     with pytest.raises(InputError, match="not those that the run began with"):
-        fleetlora.resume(tmp_path / "stopped")
+        fleetlora.resume(tmp_path / "stopped", report=False)
     tracks.write_text("\n".join(lines))
-    assert fleetlora.resume(tmp_path / "stopped").complete, "the refusal left everything as it was"
+    assert fleetlora.resume(tmp_path / "stopped", report=False).complete, (
+        "the refusal left everything as it was"
+    )
 
 
 @pytest.mark.parametrize("changed", ["text", "model"])
@@ -161,7 +163,7 @@ def test_other_texts_or_another_model_of_the_same_size_are_refused(
     else:
         save_backbone(model, seed=4)
     with pytest.raises(InputError, match="texts or model are not those"):
-        fleetlora.resume(tmp_path / "stopped")
+        fleetlora.resume(tmp_path / "stopped", report=False)
 
 
 def test_the_head_only_run_goes_on_where_it_was_too(
@@ -188,14 +190,14 @@ def test_a_checkpoint_of_another_layout_is_refused_and_nothing_is_begun_anew(
         patched.setattr("fleetlora.records.checkpoint.SCHEMA", 99)
         stopped(_values(tiny), tmp_path / "stopped", 3, monkeypatch)
     with pytest.raises(InputError, match="layout 99"):
-        fleetlora.resume(tmp_path / "stopped")
+        fleetlora.resume(tmp_path / "stopped", report=False)
     assert sorted(set(fleetlora.open_run(tmp_path / "stopped").rounds["round"])) == [0, 1, 2]
 
 
 def test_a_complete_run_is_returned_as_it_is(tiny: dict[str, Any], tmp_path: Path) -> None:
     done = fleetlora.run(_values(tiny), tmp_path / "done", report=False)
     before = (done.path / "result.json").stat().st_mtime_ns
-    assert fleetlora.resume(done.path).result == done.result
+    assert fleetlora.resume(done.path, report=False).result == done.result
     assert (done.path / "result.json").stat().st_mtime_ns == before
 
 
