@@ -27,6 +27,7 @@ class Bench(Protocol):
 BENCHES: Registry[type[Bench]] = Registry(
     "bench",
     tuple(
-        f"fleetlora.bench.{name}" for name in ("aggregate", "contacts", "crash", "faults", "poison", "policy")
+        f"fleetlora.bench.{name}"
+        for name in ("aggregate", "contacts", "crash", "faults", "poison", "policy", "train")
     ),
 )
