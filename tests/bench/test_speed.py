@@ -5,6 +5,7 @@ Every limit is at most a third of what was measured, so that only a real loss of
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from fleetlora.bench.aggregate import Aggregate
 from fleetlora.bench.contacts import ContactSpeed
 from fleetlora.bench.policy import PolicySpeed
 from fleetlora.bench.taxis import drawn_taxis
+from fleetlora.bench.train import Shape, TrainSpeed
 from fleetlora.console import Quiet
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("aggregate", Aggregate), ("contacts", ContactSpeed), ("policy", PolicySpeed)]
+    ("name", "kind"),
+    [("aggregate", Aggregate), ("contacts", ContactSpeed), ("policy", PolicySpeed), ("train", TrainSpeed)],
 )
 def test_benches_are_found_by_their_names(name: str, kind: type) -> None:
     assert BENCHES.get(name) is kind
@@ -61,6 +64,21 @@ def test_a_large_fleet_costs_no_more_a_vehicle_than_a_small_one() -> None:
         ]
 
     assert took(200_000)["least_s"] / 200_000 < 3 * took(20_000)["least_s"] / 20_000
+
+
+def test_a_cohort_trains_faster_than_a_loop_with_peft_and_to_the_same_mean() -> None:
+    shape = Shape(name="small", tokens=8, vehicles=24)
+    rivals = Path(__file__).parents[2] / "benchmarks" / "rivals"
+    bench = TrainSpeed(shapes=(shape,), rivals=rivals, repeats=2)
+    measured = bench.measure(Quiet())
+    (case,) = measured["cases"]
+    assert set(case["programs"]) == {"fleetlora", "with cache", "PEFT loop"}
+    assert case["programs"]["PEFT loop"]["error"] < 1e-5
+    assert case["programs"]["with cache"]["error"] == 0
+    assert case["programs"]["fleetlora"]["ratio"] > 1
+    assert 0 < case["programs"]["fleetlora"]["gemm_share"] < 1
+    assert case["bfloat16"]["error"] < 0.1
+    assert list(bench.lines(measured))[-1].startswith("pfl and Flower were not measured")
 
 
 def test_drawn_taxis_are_as_many_as_asked_for_and_as_fast_as_t_drives() -> None:

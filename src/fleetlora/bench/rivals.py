@@ -13,7 +13,7 @@ from typing import Any
 from fleetlora.errors import FleetLoraError, InputError
 from fleetlora.lora.adapter import Adapter
 
-__all__ = ["RIVALS", "Played", "play"]
+__all__ = ["RIVALS", "Played", "check", "play"]
 
 #: Name in results, program, and whether it needs the rivals' own environment.
 RIVALS: dict[str, tuple[str, bool]] = {
@@ -40,6 +40,30 @@ class Played:
     notes: dict[str, Any]
 
 
+def check(program: Path, python: Path | None) -> None:
+    """Refuse a program or an interpreter that is not there.
+
+    Args:
+        program: A rival's Python file.
+        python: The interpreter of the rivals' environment; ours if not given.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if not program.is_file():
+        raise InputError(
+            "no such program",
+            where=str(program),
+            mend="work in a clone of the repository, or say where its benchmarks/rivals is: --set rivals=DIR",
+        )
+    if python is not None and not python.is_file():
+        raise InputError(
+            "no such interpreter",
+            where=f"rivals_python={python}",
+            mend="make the environment as benchmarks/rivals/README.md says, and give its bin/python",
+        )
+
+
 def play(program: Path, python: Path | None, work: Path, out: Path, start: Adapter) -> Played:
     """Let a rival play the work of a folder.
 
@@ -51,26 +75,12 @@ def play(program: Path, python: Path | None, work: Path, out: Path, start: Adapt
         start: The adapter it starts from, for rank and alpha.
 
     Raises:
-        InputError: No such program or interpreter.
         FleetLoraError: It failed.
     """
-    interpreter = python or Path(sys.executable)
-    if not program.is_file():
-        raise InputError(
-            "no such program",
-            where=str(program),
-            mend="work in a clone of the repository, or say where its benchmarks/rivals is: --set rivals=DIR",
-        )
-    if not interpreter.is_file():
-        raise InputError(
-            "no such interpreter",
-            where=f"rivals_python={interpreter}",
-            mend="make the environment as benchmarks/rivals/README.md says, and give its bin/python",
-        )
     surroundings = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     if python is not None:
         surroundings.pop("PYTHONPATH", None)  # ours would hide what the environment pins
-    command = [str(interpreter), str(program), str(work), str(out)]
+    command = [str(python or sys.executable), str(program), str(work), str(out)]
     ended = subprocess.run(command, env=surroundings, capture_output=True, text=True)
     if ended.returncode or not (out / "seconds.json").is_file():
         raise FleetLoraError(f"{program.name} failed: {ended.stderr.strip()[-500:]}", where="bench train")

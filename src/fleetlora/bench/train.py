@@ -73,6 +73,10 @@ class TrainSpeed(Settings):
         """Play every cohort with every program."""
         import torch
 
+        from fleetlora.bench.rivals import check
+
+        for program in self._rivals().values():
+            check(program, self.rivals_python)
         with tempfile.TemporaryDirectory(prefix="fleetlora-train-") as folder, one_thread():
             cases = [
                 self._case(shape, Path(folder) / str(i), progress) for i, shape in enumerate(self.shapes)
@@ -110,7 +114,7 @@ class TrainSpeed(Settings):
             yield "pfl and Flower were not measured: they need --set rivals_python=…, see benchmarks/rivals"
 
     def _case(self, shape: Shape, folder: Path, progress: Progress) -> dict[str, Any]:
-        from fleetlora.bench.rivals import RIVALS, play
+        from fleetlora.bench.rivals import play
 
         backbone, weights = self._backbone(shape, folder)
         work = self._work(shape, backbone)
@@ -121,12 +125,10 @@ class TrainSpeed(Settings):
         played["fleetlora"] = _rounds(work, cache=False)
         peaks.append(_gemm_s())
         played["with cache"] = _rounds(work, cache=True)
-        for name, (program, own) in RIVALS.items():
-            if self.rivals_python is None and own:
-                continue
+        for name, program in self._rivals().items():
             progress.say(f"{shape.name}: {name}")
-            out = folder / program
-            played[name] = play(self.rivals / program, self.rivals_python, folder / "work", out, work.start)
+            out = folder / program.stem
+            played[name] = play(program, self.rivals_python, folder / "work", out, work.start)
         case: dict[str, Any] = {
             **shape.model_dump(mode="json"),
             "weights": weights,
@@ -151,6 +153,13 @@ class TrainSpeed(Settings):
             progress.say(f"{shape.name}: bfloat16")
             case["bfloat16"] = self._bfloat16(work.first(self.bfloat16_vehicles))
         return case
+
+    def _rivals(self) -> dict[str, Path]:
+        """Return the programs that are played, by name."""
+        from fleetlora.bench.rivals import RIVALS
+
+        own = self.rivals_python is not None
+        return {name: self.rivals / program for name, (program, needs) in RIVALS.items() if own or not needs}
 
     def _backbone(self, shape: Shape, folder: Path) -> tuple[Backbone, str]:
         """Return the encoder, and whether its weights are real."""
@@ -230,7 +239,7 @@ def _gemm_s() -> float:
 
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(_GEMM, _GEMM, generator=generator) for _ in range(2))
-    return min(timed(lambda: left @ right, repeats=7)[0])
+    return min(timed(lambda: left @ right, repeats=3)[0])
 
 
 def _apart(found: Adapter, reference: Adapter, start: Adapter) -> dict[str, float]:
