@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fleetlora.config import load_experiment, to_toml
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -101,8 +103,10 @@ def test_a_documented_command_works(line: str, tmp_path: Path, real_inputs: None
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_python_block_works(number: int, tmp_path: Path, real_inputs: None) -> None:
+    small = load_experiment("warsaw-small", overrides=[word.removeprefix("--set=") for word in SHORTER])
+    (tmp_path / "small.toml").write_text(to_toml(small), "utf-8")
     file = tmp_path / "example.py"
-    file.write_text(python_blocks()[number])
+    file.write_text(python_blocks()[number].replace('"warsaw-small"', '"small.toml"'))
     done = _run([sys.executable, str(file)], tmp_path)
     assert done.returncode == 0, done.stderr
 

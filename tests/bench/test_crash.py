@@ -17,7 +17,7 @@ from fleetlora.console import Quiet
 @pytest.mark.slow
 def test_runs_killed_at_random_and_while_writing_lose_nothing(tiny: dict[str, Any], tmp_path: Path) -> None:
     values = copy.deepcopy(tiny) | {"method": "ucb-dual", "round": {"count": 12, "period_s": 5.0}}
-    values |= {"evaluation": {"head_only": False}}
+    values |= {"evaluation": {"head_only": False}, "training": {**tiny["training"], "steps": 2}}
     file = tmp_path / "tiny.toml"
     file.write_text(tomli_w.dumps(values))
     bench = Crash(source=str(file), kills=8, writing=3)

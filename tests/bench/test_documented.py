@@ -49,8 +49,9 @@ def test_a_documented_bench_can_be_asked_for(
     if name in SMALLER:
         smaller = [word for value in SMALLER[name] for word in ("--set", value)]
     else:  # takes minutes at the least; tests of its own play it on something tiny
-        monkeypatch.setattr(BENCHES.get(name), "measure", lambda self, progress: {"said": self.model_dump()})
-        monkeypatch.setattr(BENCHES.get(name), "lines", lambda self, measured: iter(["measured"]))
+        kind = BENCHES.get(name)
+        monkeypatch.setattr(kind, "measure", lambda self, progress: {"said": self.model_dump(mode="json")})
+        monkeypatch.setattr(kind, "lines", lambda self, measured: iter(["measured"]))
         smaller = []
     said = call("bench", name, *rest, *smaller)
     assert said.status == 0, said.err

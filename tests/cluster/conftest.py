@@ -15,6 +15,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray leaves a token in the home of whoever tests
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    patch.setenv("RAY_worker_niceness", "0")  # beside other tests, nicer workers would wait for ever
     patch.setenv("OMP_NUM_THREADS", "1")
     patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("workers")))  # killed workers leave their folders
     patch.setenv("RAY_TMPDIR", "/tmp")  # Ray's sockets need a short path
