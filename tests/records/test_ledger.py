@@ -187,3 +187,13 @@ def test_no_admission_ever_takes_a_task_above_its_cap(
         assert ledger.spent_j("a") <= budget_j
     table = ledger.to_arrow()
     assert math.fsum(table["joules"].to_pylist()) <= budget_j
+
+
+def test_rows_from_any_number_on_are_the_last_of_all_rows() -> None:
+    ledger = Ledger(("a",), {"a": 100.0})
+    for n in (1, 3, 2):
+        ledger.charge(0, 1.0, np.arange(n), 0, "a", "compute", "delivered", np.arange(1.0, n + 1.0))
+    whole = ledger.to_arrow()["joules"].to_pylist()
+    assert whole == [1.0, 1.0, 2.0, 3.0, 1.0, 2.0]
+    for start in range(len(whole) + 2):
+        assert ledger.to_arrow(start)["joules"].to_pylist() == whole[start:]

@@ -153,3 +153,14 @@ def test_the_residence_factor_is_the_median_of_how_far_off_predictions_were() ->
     updates = pa.table({"residence_predicted_s": predicted, "residence_true_s": true})
     assert residence_factor(updates) == pytest.approx(6**0.5)  # between 2 and 3 in the logarithm
     assert residence_factor(updates.slice(0, 0)) is None
+
+
+def test_the_digest_reads_words_from_the_middle_of_a_table_and_between_nulls() -> None:
+    words = pa.array(["x", "ü", None, "", "abc", "x"]).dictionary_encode()
+    whole = digest_of({}, {"t": pa.table({"word": words.slice(1, 4)})}, {})
+    again = pa.chunked_array(
+        [pa.array(["ü", None]).dictionary_encode(), pa.array(["", "abc"]).dictionary_encode()]
+    )
+    assert digest_of({}, {"t": pa.table({"word": again})}, {}) == whole
+    moved = pa.array(["üa", None, "", "bc"]).dictionary_encode()
+    assert digest_of({}, {"t": pa.table({"word": moved})}, {}) != whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ class Flight:
     residence_s: Floats
     stamp_s: Floats
 
-    @property
+    @cached_property
     def arrived(self) -> Bools:
         """(n,) whether the update reached the model."""
         return np.isin(self.outcome, ARRIVED)

@@ -299,22 +299,29 @@ class Simulation:
 
     def _charge(self, started: Started, flight: Flight) -> None:
         """Book every joule."""
-        if len(started):
-            names = np.asarray(self.tasks)[started.task]
-            for phase in ("download", "compute", "upload", "idle"):
-                joules = getattr(flight.spent, f"{phase}_j")
-                self.ledger.charge(
-                    self.round,
-                    flight.end_s,
-                    started.vehicle,
-                    started.rsu,
-                    names,
-                    phase,
-                    flight.outcome,
-                    joules,
-                )
-            for rsu, joules in ((started.rsu, flight.rsu_j), (flight.rsu_to, flight.rsu_to_j)):
-                self.ledger.charge(self.round, flight.end_s, -1, rsu, names, "rsu", flight.outcome, joules)
+        if not len(started):
+            return
+        spent, vehicle, rsu = flight.spent, started.vehicle, started.rsu
+        nobody = np.full(len(started), -1)
+        booked = (
+            ("download", vehicle, rsu, spent.download_j),
+            ("compute", vehicle, rsu, spent.compute_j),
+            ("upload", vehicle, rsu, spent.upload_j),
+            ("idle", vehicle, rsu, spent.idle_j),
+            ("rsu", nobody, rsu, flight.rsu_j),
+            ("rsu", nobody, flight.rsu_to, flight.rsu_to_j),
+        )
+        phases, vehicles, rsus, joules = zip(*booked, strict=True)
+        self.ledger.charge(
+            self.round,
+            np.tile(flight.end_s, len(booked)),
+            np.concatenate(vehicles),
+            np.concatenate(rsus),
+            np.tile(np.asarray(self.tasks)[started.task], len(booked)),
+            np.repeat(phases, len(started)),
+            np.tile(flight.outcome, len(booked)),
+            np.concatenate(joules),
+        )
 
     def _settle(self, before_j: Sequence[float], clock_s: float) -> None:
         """Let each task's coordinator compare the round's joules with what they were allotted.

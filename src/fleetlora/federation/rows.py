@@ -119,10 +119,6 @@ def _rounds(round: int, ledger: Ledger, policies: Sequence[Policy], story: Story
     return {column: [row[column] for row in rows] for column in rows[0]}
 
 
-def _nullable(values: Floats) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
-
-
 def _updates(
     round: int, tasks: Sequence[str], device: NDArray[Any], samples: NDArray[np.int64], story: Story
 ) -> dict[str, Any]:
@@ -146,10 +142,10 @@ def _updates(
         "joules": flight.spent.total_j,
         "outcome": flight.outcome,
         "rsu_to": flight.rsu_to,
-        "reward": _nullable(story.rewards),
-        "loss_before": _nullable(learned.loss_before),
-        "loss_after": _nullable(learned.loss_after),
-        "accuracy_local": _nullable(learned.accuracy),
+        "reward": story.rewards,
+        "loss_before": learned.loss_before,
+        "loss_after": learned.loss_after,
+        "accuracy_local": learned.accuracy,
         "residence_predicted_s": started.residence_s,
         "residence_true_s": flight.residence_s,
     }
@@ -164,7 +160,7 @@ def _quarantine(round: int, tasks: Sequence[str], learned: Learned) -> dict[str,
         "rsu": [refusal.rsu for refusal in refused],
         "vehicle": [refusal.vehicle for refusal in refused],
         "reason": [refusal.reason for refusal in refused],
-        "value": _nullable(np.where(np.isfinite(values), values, np.nan)),
+        "value": np.where(np.isfinite(values), values, np.nan),
     }
 
 

@@ -60,9 +60,11 @@ def _feed_column(digest: hashlib._Hash, label: str, column: pa.ChunkedArray) -> 
     _feed(digest, f"{label} valid", np.packbits(valid).tobytes())
     values = column.drop_null()
     if pa.types.is_dictionary(column.type):
-        texts = [word.encode() for word in values.cast(pa.string()).to_pylist()]
-        _feed(digest, f"{label} lengths", np.array([len(t) for t in texts], dtype="<i8").tobytes())
-        _feed(digest, f"{label} text", b"".join(texts))
+        words = values.cast(pa.large_string()).combine_chunks()
+        _, ends, text = words.buffers()  # the words lie one after the other in one buffer
+        ends = np.frombuffer(ends, "<i8")[words.offset : words.offset + len(words) + 1]
+        _feed(digest, f"{label} lengths", np.diff(ends).tobytes())
+        _feed(digest, f"{label} text", memoryview(text)[ends[0] : ends[-1]].tobytes())
         return
     if pa.types.is_boolean(column.type):
         values = pc.cast(values, pa.int8())

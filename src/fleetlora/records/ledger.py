@@ -224,13 +224,15 @@ class Ledger:
         self._n_rows = len(columns["joules"])
 
     def _columns(self, start: int = 0) -> dict[str, np.ndarray]:
-        parts: list[dict[str, np.ndarray]] = [{n: np.empty(0, kind) for n, kind in _COLUMNS.items()}]
-        first = 0
-        for chunk in self._chunks:
-            if first + len(chunk["joules"]) > start:
-                parts.append({name: column[max(0, start - first) :] for name, column in chunk.items()})
-            first += len(chunk["joules"])
-        return {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
+        parts: list[dict[str, np.ndarray]] = []
+        end = self._n_rows
+        for chunk in reversed(self._chunks):  # what is new lies at the end
+            if end <= start:
+                break
+            end -= len(chunk["joules"])
+            parts.append({name: column[max(0, start - end) :] for name, column in chunk.items()})
+        parts.append({name: np.empty(0, kind) for name, kind in _COLUMNS.items()})
+        return {name: np.concatenate([part[name] for part in reversed(parts)]) for name in _COLUMNS}
 
     def _known(self, task: str) -> str:
         if task not in self._budgets_j:
