@@ -7,8 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fleetlora.federation.residence import ResidencePredictor, crossing_s, past_dwell_s
+from fleetlora.federation.residence import (
+    PRIOR_WEIGHT,
+    ResidencePredictor,
+    crossing_s,
+    neighbours,
+    past_dwell_s,
+)
 from fleetlora.federation.world import World
+from fleetlora.roadside import Sites
 
 
 def crossing(x: float, v: float, site: float, ratio: float = 2.0, height: float = 0.0) -> float:
@@ -100,3 +107,48 @@ def test_the_spread_shrinks_when_predictions_come_true(street: World) -> None:
         here = street.observe(float(time_s))
         predictor.predict(here, np.flatnonzero(here.rsu >= 0))
     assert predictor.spread < 0.6 * before
+
+
+def test_neighbours_are_the_sites_within_twice_the_coverage() -> None:
+    sites = Sites(np.array(["a", "b", "c", "d"]), np.array([0.0, 150.0, 320.0, 900.0]), np.zeros(4))
+    near = neighbours(sites, 100.0)
+    assert near.tolist() == [[0, 1, 0], [0, 1, 2], [1, 2, 2], [3, 3, 3]]
+
+
+def test_handoffs_are_foreseen_as_if_every_site_was_looked_at(street: World) -> None:
+    """Also from positions that drifted out of coverage, where any site may seem to be the better one."""
+    rng = np.random.default_rng(3)
+    sites = Sites(np.arange(60).astype(np.str_), *rng.uniform(0, 4000, (2, 60)))
+    world = replace(street, sites=sites)
+    here = street.observe(100.0)
+    n = len(here.rsu)
+    rsu, angle, far = rng.integers(0, 60, n), rng.uniform(0, 2 * np.pi, n), rng.uniform(0, 1.5, n)
+    east_mps, north_mps = rng.uniform(-15, 15, (2, n))
+    here = replace(
+        here,
+        rsu=rsu,
+        east_m=far * world.coverage_m * np.cos(angle),
+        north_m=far * world.coverage_m * np.sin(angle),
+        east_mps=east_mps,
+        north_mps=north_mps,
+    )
+    near, every = ResidencePredictor(world, 600.0), ResidencePredictor(world, 600.0)
+    every._near = every._all
+    assert near._near.shape[1] < 60
+    for got, wanted in zip(
+        near._kinematic_s(here, np.arange(n)), every._kinematic_s(here, np.arange(n)), strict=True
+    ):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_prediction_waits_until_its_contacts_have_ended(street: World) -> None:
+    predictor = ResidencePredictor(street, 600.0)
+    here = street.observe(50.0)
+    vehicle = np.flatnonzero(here.rsu >= 0)
+    ends_s = np.sort(here.leaves_s[vehicle])
+    predictor.predict(here, vehicle)
+    nobody = np.empty(0, dtype=np.int64)
+    for time_s, compared in ((ends_s[0] - 0.1, 0), (ends_s[0], 1), (ends_s[-1], len(ends_s))):
+        predictor.predict(street.observe(float(time_s)), nobody)
+        assert predictor.state_dict()["seen"] == PRIOR_WEIGHT + compared
+    assert predictor.state_dict()["open"] == []

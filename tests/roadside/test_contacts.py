@@ -138,3 +138,9 @@ def test_association_defaults_are_the_usual_ones() -> None:
 def test_association_refuses_a_negative_hysteresis() -> None:
     with pytest.raises(ValidationError, match="hysteresis_db"):
         Association(hysteresis_db=-1)
+
+
+def test_rows_by_dwell_go_from_rsu_to_rsu_and_from_short_to_long(passing: Contacts) -> None:
+    # 100 s at site 0; at site 1 90 s, and the parked vehicle's 10 s
+    assert passing.rsu.tolist() == [0, 1, 1]
+    assert passing.by_dwell.tolist() == [0, 2, 1]

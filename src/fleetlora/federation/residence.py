@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.federation.world import Here, World
+from fleetlora.roadside import Sites
 
-__all__ = ["Residence", "ResidencePredictor", "crossing_s", "past_dwell_s"]
+__all__ = ["Residence", "ResidencePredictor", "crossing_s", "neighbours", "past_dwell_s"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +68,9 @@ class ResidencePredictor:
         self.world, self.cap_s = world, cap_s
         self._error = np.full(3, PRIOR_ERROR * PRIOR_WEIGHT)  # summed: kinematics, past dwell, blend
         self._seen = PRIOR_WEIGHT
-        self._open: list[tuple[Ints, Floats, Floats]] = []  # contact, when predicted, log predictions (n, 3)
+        self._open: list[_Predicted] = []
+        self._near = neighbours(world.sites, world.coverage_m)
+        self._all = np.broadcast_to(np.arange(len(world.sites)), (len(world.sites),) * 2)
 
     def predict(self, here: Here, vehicle: Ints) -> Residence:
         """Return the predicted residences of some vehicles, all of them in contact now."""
@@ -80,9 +83,9 @@ class ResidencePredictor:
         )
         weight = 1.0 / self._error[:2, None] * np.stack([np.ones(len(vehicle)), known])
         blend = (weight * logs).sum(axis=0) / weight.sum(axis=0)
-        self._open.append(
-            (here.contact[vehicle], np.full(len(vehicle), here.time_s), np.vstack([logs, blend]).T)
-        )
+        if len(vehicle):
+            when_s = np.full(len(vehicle), here.time_s)
+            self._keep(here.contact[vehicle], when_s, np.vstack([logs, blend]).T)
         return Residence(np.minimum(np.exp(blend), self.cap_s), self.spread, next_rsu)
 
     @property
@@ -95,49 +98,100 @@ class ResidencePredictor:
         return {
             "error": self._error.copy(),
             "seen": float(self._seen),
-            "open": [list(predicted) for predicted in self._open],
+            "open": [[one.contact, one.when_s, one.logs] for one in self._open],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` returned."""
         self._error = np.array(state["error"], dtype=np.float64)
         self._seen = float(state["seen"])
-        self._open = [(contact, when_s, logs) for contact, when_s, logs in state["open"]]
+        self._open = []
+        for contact, when_s, logs in state["open"]:
+            self._keep(contact, when_s, logs)
+
+    def _keep(self, contact: Ints, when_s: Floats, logs: Floats) -> None:
+        """Keep predictions until their contacts end."""
+        soonest_s = float(self.world.contacts.t_out_s[contact].min())
+        self._open.append(_Predicted(contact, when_s, logs, soonest_s))
 
     def _kinematic_s(self, here: Here, vehicle: Ints) -> tuple[Floats, Ints]:
         world = self.world
         motion = (here.east_m, here.north_m, here.east_mps, here.north_mps)
         east_m, north_m, east_mps, north_mps = (column[vehicle] for column in motion)
         edge_s = coverage_exit_s(east_m, north_m, east_mps, north_mps, world.coverage_m, self.cap_s)
-        rsu = here.rsu[vehicle]
+        first_s, to = np.full(len(vehicle), np.inf), np.full(len(vehicle), -1, dtype=np.int64)
+        # A position that drifts may lie anywhere, and so may the site that seems to be better there.
+        strays = np.hypot(east_m, north_m) > world.coverage_m
+        for rows, near in ((~strays, self._near), (strays, self._all)):
+            if rows.any():
+                first_s[rows], to[rows] = self._first_handoff(here, vehicle[rows], near)
+        return np.minimum(edge_s, first_s), np.where(first_s <= edge_s, to, -1)
+
+    def _first_handoff(self, here: Here, vehicle: Ints, near: Ints) -> tuple[Floats, Ints]:
+        """Return when the first of the sites ``near`` each RSU (J, M) becomes better, and which it is."""
+        world, sites, rsu = self.world, self.world.sites, here.rsu[vehicle]
+        near = near[rsu]
         over_s = crossing_s(
-            np.stack([east_m, north_m], axis=1),
-            np.stack([east_mps, north_mps], axis=1),
+            np.stack([here.east_m[vehicle], here.north_m[vehicle]], axis=1),
+            np.stack([here.east_mps[vehicle], here.north_mps[vehicle]], axis=1),
             np.stack(
-                [world.sites.x_m - world.sites.x_m[rsu, None], world.sites.y_m - world.sites.y_m[rsu, None]],
-                axis=2,
+                [sites.x_m[near] - sites.x_m[rsu, None], sites.y_m[near] - sites.y_m[rsu, None]], axis=2
             ),
             world.handoff_ratio,
             world.link.radio.height_m,
             world.coverage_m,
         )
-        over_s[np.arange(len(rsu)), rsu] = np.inf
-        nearest = over_s.argmin(axis=1)
-        first_s = over_s[np.arange(len(rsu)), nearest]
-        return np.minimum(edge_s, first_s), np.where(first_s <= edge_s, nearest, -1)
+        over_s[near == rsu[:, None]] = np.inf
+        first = (np.arange(len(rsu)), over_s.argmin(axis=1))
+        return over_s[first], near[first]
 
     def _learn(self, now_s: float) -> None:
         """Compare predictions with the contacts that have ended by now."""
-        still: list[tuple[Ints, Floats, Floats]] = []
-        for contact, when_s, logs in self._open:
-            end_s = self.world.contacts.t_out_s[contact]
+        were_open, self._open = self._open, []
+        for one in were_open:
+            if one.soonest_s > now_s:
+                self._open.append(one)
+                continue
+            end_s = self.world.contacts.t_out_s[one.contact]
             ended = end_s <= now_s
-            stayed = np.log(np.clip(end_s - when_s, SHORTEST_S, self.cap_s))[ended]
-            self._error += ((np.minimum(logs[ended], np.log(self.cap_s)) - stayed[:, None]) ** 2).sum(axis=0)
+            stayed = np.log(np.clip(end_s - one.when_s, SHORTEST_S, self.cap_s))[ended]
+            foreseen = np.minimum(one.logs[ended], np.log(self.cap_s))
+            self._error += ((foreseen - stayed[:, None]) ** 2).sum(axis=0)
             self._seen += ended.sum()
             if not ended.all():
-                still.append((contact[~ended], when_s[~ended], logs[~ended]))
-        self._open = still
+                self._keep(one.contact[~ended], one.when_s[~ended], one.logs[~ended])
+
+
+class _Predicted(NamedTuple):
+    """What was predicted in one round and has not been compared with the truth: columns (n,), logs (n, 3)."""
+
+    contact: Ints
+    when_s: Floats
+    logs: Floats
+    soonest_s: float  # when the first of the contacts ends
+
+
+def neighbours(sites: Sites, coverage_m: float) -> Ints:
+    """Return the sites that a vehicle can be handed off to, straight from each site.
+
+    It must be covered by both at that moment, so they lie within twice the coverage of each other.
+
+    Args:
+        sites: J sites.
+        coverage_m: Radius of a site's coverage, metres.
+
+    Returns:
+        (J, M) indices of the sites near each site, ascending; itself among them, and again in their place
+        where it has fewer than M.
+    """
+    from scipy.spatial import cKDTree
+
+    places = np.column_stack([sites.x_m, sites.y_m])
+    lists = cKDTree(places).query_ball_point(places, 2.001 * coverage_m, return_sorted=True)
+    near = np.repeat(np.arange(len(sites))[:, None], max(map(len, lists)), axis=1)
+    for site, found in enumerate(lists):
+        near[site, : len(found)] = found
+    return near
 
 
 def coverage_exit_s(
@@ -182,7 +236,7 @@ def crossing_s(
     Args:
         position_m: (n, 2).
         velocity_mps: (n, 2).
-        sites_m: (n, J, 2) all sites.
+        sites_m: (n, J, 2) other sites.
         ratio: rho, above 1.
         height_m: h, metres.
         coverage_m: A site does not serve from farther away than this, metres.
@@ -220,10 +274,8 @@ def past_dwell_s(world: World, here: Here, vehicle: Ints, cap_s: float) -> Float
     """
     contacts = world.contacts
     elapsed = here.time_s - contacts.t_in_s[here.contact[vehicle]]
-    past = np.flatnonzero(contacts.t_out_s <= here.time_s)
+    past = contacts.by_dwell[contacts.t_out_s[contacts.by_dwell] <= here.time_s]
     dwell, at = contacts.dwell_s[past], contacts.rsu[past]
-    order = np.lexsort((dwell, at))
-    dwell, at = dwell[order], at[order]
     sums = np.concatenate([[0.0], np.cumsum(dwell)])
     rsu = here.rsu[vehicle]
     last = np.searchsorted(at, rsu, side="right")

@@ -68,10 +68,15 @@ class Contacts:
         """Number of handoffs."""
         return int(self.handoff.sum())
 
-    @property
+    @cached_property
     def dwell_s(self) -> Floats:
         """(C,) how long each contact lasted, seconds."""
         return self.t_out_s - self.t_in_s
+
+    @cached_property
+    def by_dwell(self) -> NDArray[np.int64]:
+        """(C,) rows sorted by RSU, then by how long they lasted."""
+        return np.lexsort((self.dwell_s, self.rsu))
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
