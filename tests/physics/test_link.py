@@ -68,3 +68,15 @@ def test_equal_seeds_give_equal_channels() -> None:
     )
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
+
+
+def test_the_expected_rate_is_the_measured_one_at_rest_and_the_mean_one_far_ahead() -> None:
+    radio = Umi()
+    link = Link(radio, ShadowField(radio, 3, seed=1), np.arange(3) * 400.0, np.zeros(3))
+    site, x, y = np.arange(3), np.array([30.0, 380.0, 950.0]), np.array([10.0, 60.0, 20.0])
+    distance = np.hypot(x - np.arange(3) * 400.0, y)
+    for up in (False, True):
+        at_rest = link.expected_rates_bps(site, x, y, np.zeros(3))[up]
+        assert at_rest == pytest.approx(link.rate_bps(site, x, y, up))
+        far = link.expected_rates_bps(site, x, y, np.full(3, 1e9))[up]
+        assert far == pytest.approx(link.mean_rate_bps(distance, up), rel=1e-6)

@@ -75,14 +75,14 @@ def foresee(
     vehicle, rsu = admission.vehicle[rows], admission.rsu[rows]
     x_m, y_m = here.east_m[vehicle] + world.sites.x_m[rsu], here.north_m[vehicle] + world.sites.y_m[rsu]
     path_m = LOOK_AHEAD_S * np.hypot(here.east_mps[vehicle], here.north_mps[vehicle])
-    up_bps = world.link.expected_rate_bps(rsu, x_m, y_m, path_m, up=True)
+    down_bps, up_bps = world.link.expected_rates_bps(rsu, x_m, y_m, path_m)
     sharing = np.bincount(admission.rsu, minlength=len(world.sites))[rsu].astype(np.float64)
     expected = forecast(
         costs,
         steps,
         world.computers.take(vehicle),
         world.energy,
-        world.link.expected_rate_bps(rsu, x_m, y_m, path_m, up=False),
+        down_bps,
         up_bps,
         sharing,
         round.limit_s,

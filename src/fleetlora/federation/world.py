@@ -35,8 +35,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Here:
-    """All vehicles at one moment; each column (V,), positions and velocities NaN where a vehicle is absent.
+    """All vehicles at one moment; each column (V,).
 
+    Positions are relative to the serving RSU; they and velocities are NaN where none serves the vehicle.
     ``contact`` is the row of the present contact, −1 where there is none. ``leaves_s`` is its end, from the
     track: outcomes may use it, choices must not.
     """
@@ -86,19 +87,26 @@ class World:
     sampling: Sampling
 
     def observe(self, time_s: float) -> Here:
-        """Return where every vehicle is, how it moves, and which RSU serves it."""
+        """Return which RSU serves every vehicle, where those in contact are, and how they move."""
         serving = self.contacts.serving(time_s)
-        state = self.tracks.at(time_s)
-        rsu = serving.rsu.astype(np.int64)
+        vehicle = np.flatnonzero(serving.rsu >= 0)
+        rsu = serving.rsu[vehicle]
+        state = self.tracks.at(time_s, vehicle)
+
+        def column(values: Floats) -> Floats:
+            whole = np.full(len(serving.rsu), np.nan)
+            whole[vehicle] = values
+            return whole
+
         return Here(
             time_s=time_s,
-            rsu=rsu,
+            rsu=serving.rsu.astype(np.int64),
             contact=serving.contact,
             leaves_s=serving.t_out_s,
-            east_m=state.x_m - np.where(rsu >= 0, self.sites.x_m[rsu], np.nan),
-            north_m=state.y_m - np.where(rsu >= 0, self.sites.y_m[rsu], np.nan),
-            east_mps=state.vx_mps,
-            north_mps=state.vy_mps,
+            east_m=column(state.x_m - self.sites.x_m[rsu]),
+            north_m=column(state.y_m - self.sites.y_m[rsu]),
+            east_mps=column(state.vx_mps),
+            north_mps=column(state.vy_mps),
         )
 
     @cached_property

@@ -72,10 +72,10 @@ class Link:
         table = self._mean_rates[int(up)]
         return np.asarray(np.interp(np.asarray(d2d_m, np.float64), self._table_m, table, right=0.0))
 
-    def expected_rate_bps(
-        self, site: ArrayLike, x_m: ArrayLike, y_m: ArrayLike, path_m: ArrayLike, up: bool
-    ) -> Floats:
-        """Return the rate in bit/s that a vehicle can expect over the next ``path_m`` metres of its way.
+    def expected_rates_bps(
+        self, site: ArrayLike, x_m: ArrayLike, y_m: ArrayLike, path_m: ArrayLike
+    ) -> tuple[Floats, Floats]:
+        """Return the rates down and up in bit/s that a vehicle can expect over its next ``path_m`` metres.
 
         A vehicle measures the power it receives, so it knows the rate here and now; the further it drives,
         the less that says. With d the correlation distance of shadowing and s the path, the mean of the
@@ -88,14 +88,17 @@ class Link:
             x_m: (n,) positions, metres.
             y_m: (n,) positions, metres.
             path_m: (n,) metres the vehicle is about to drive.
-            up: Direction.
         """
         site = np.asarray(site, dtype=np.int64)
         x_m, y_m = np.asarray(x_m, dtype=np.float64), np.asarray(y_m, dtype=np.float64)
         turns = np.maximum(np.asarray(path_m, dtype=np.float64) / self.field.correlation_m, 1e-9)
         weight = -np.expm1(-turns) / turns
-        mean = self.mean_rate_bps(np.hypot(x_m - self._x[site], y_m - self._y[site]), up)
-        return np.asarray(weight * self.rate_bps(site, x_m, y_m, up) + (1.0 - weight) * mean)
+        d2d_m, measured = np.hypot(x_m - self._x[site], y_m - self._y[site]), self.rates_bps(site, x_m, y_m)
+        down, up = (
+            np.asarray(weight * rate + (1.0 - weight) * self.mean_rate_bps(d2d_m, way))
+            for way, rate in zip((False, True), measured, strict=True)
+        )
+        return down, up
 
     def _rate_bps(self, loss_db: Floats, up: bool) -> Floats:
         sinr_db = self.radio.sinr_db(loss_db, up)

@@ -69,7 +69,7 @@ class Tracks:
         """Number of fixes, N."""
         return len(self.t_s)
 
-    @property
+    @cached_property
     def duration_s(self) -> float:
         """Time of the last fix of all, seconds since t = 0."""
         return float(self.t_s.max(initial=0.0))
