@@ -187,7 +187,13 @@ def deal_shards(experiment: Experiment, world: World, rows: Sequence[Rows]) -> l
 def _homes(world: World) -> np.ndarray:
     """Return where each vehicle usually is, (V, 2) metres: the median of its fixes."""
     tracks = world.tracks
-    cuts = zip(tracks.offsets[:-1], tracks.offsets[1:], strict=True)
-    return np.array(
-        [[np.median(tracks.x_m[a:b]), np.median(tracks.y_m[a:b])] for a, b in cuts], dtype=np.float64
-    )
+    return np.stack([_medians(tracks.x_m, tracks.offsets), _medians(tracks.y_m, tracks.offsets)], axis=1)
+
+
+def _medians(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the median of ``values[offsets[i]:offsets[i + 1]]`` for each i, none of them empty."""
+    count = np.diff(offsets)
+    owner = np.repeat(np.arange(len(count)), count)
+    ordered = values[np.lexsort((values, owner))]
+    low, high = offsets[:-1] + (count - 1) // 2, offsets[:-1] + count // 2
+    return np.asarray((ordered[low] + ordered[high]) / 2.0)

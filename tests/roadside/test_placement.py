@@ -205,3 +205,16 @@ def test_options_are_checked() -> None:
         Greedy(count=0)
     with pytest.raises(ValidationError, match="min_spacing"):
         Corridor(count=3, min_spacing=0.0)
+
+
+def test_traffic_is_the_same_however_many_fixes_are_summed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    ways = [[(10.0 * k, *rng.uniform(0, 3000, 2)) for k in range(40)] for _ in range(8)]
+    tracks = tracks_of(*([way] for way in ways))
+    whole = Traffic.of(tracks, 50.0)
+    monkeypatch.setattr("fleetlora.roadside.traffic._FIXES", 7)
+    parts = Traffic.of(tracks, 50.0)
+    np.testing.assert_array_equal(parts.x_m, whole.x_m)
+    np.testing.assert_array_equal(parts.y_m, whole.y_m)
+    np.testing.assert_allclose(parts.seconds, whole.seconds)
+    np.testing.assert_allclose(parts.metres, whole.metres)

@@ -65,18 +65,19 @@ class Traffic:
         ny = int((float(tracks.y_m.max()) - y0) / edge) + 1
         nx = int((float(tracks.x_m.max()) - x0) / edge) + 1
         slot = np.full(nx * ny, -1, dtype=np.int32)
-        seconds, metres = np.zeros(0), np.zeros((0, DIRECTIONS))
+        seconds, metres, used = np.zeros(0), np.zeros((0, DIRECTIONS)), 0
         for begin in range(0, tracks.n_fixes - 1, _FIXES):
             cell, time, length, direction = _samples(tracks, begin, parked, edge, x0, y0, ny)
-            fresh = np.unique(cell[slot[cell] < 0])
-            slot[fresh] = len(seconds) + np.arange(len(fresh))
-            seconds = np.append(seconds, np.zeros(len(fresh)))
-            metres = np.concatenate([metres, np.zeros((len(fresh), DIRECTIONS))])
-            row = slot[cell].astype(np.int64)
-            seconds += np.bincount(row, time, minlength=len(seconds))
-            by = np.bincount(row * DIRECTIONS + direction, length, minlength=metres.size)
-            metres += by.reshape(metres.shape)
-        if not len(seconds):
+            touched, at = np.unique(cell, return_inverse=True)
+            fresh = touched[slot[touched] < 0]
+            slot[fresh] = used + np.arange(len(fresh))
+            used += len(fresh)
+            seconds, metres = _with_room(seconds, used), _with_room(metres, used)
+            row = slot[touched]
+            seconds[row] += np.bincount(at, time, minlength=len(row))
+            by = np.bincount(at * DIRECTIONS + direction, length, minlength=len(row) * DIRECTIONS)
+            metres[row] += by.reshape(-1, DIRECTIONS)
+        if not used:
             raise InputError(
                 "the tracks hold no movement to place RSUs by",
                 where=f"tracks {tracks.name!r}",
@@ -91,6 +92,15 @@ class Traffic:
             seconds=seconds[order],
             metres=metres[order],
         )
+
+
+def _with_room(table: Floats, rows: int) -> Floats:
+    """Return the table with zeros below it if it has fewer rows; it at least doubles, so growing is cheap."""
+    if rows <= len(table):
+        return table
+    grown = np.zeros((max(rows, 2 * len(table)), *table.shape[1:]))
+    grown[: len(table)] = table
+    return grown
 
 
 def _samples(
