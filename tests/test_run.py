@@ -227,3 +227,20 @@ def test_a_start_after_the_end_of_the_tracks_is_refused(tiny: dict[str, Any], tm
 def test_an_experiment_without_tasks_is_refused(tiny: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="tasks"):
         fleetlora.load_experiment(_without(tiny, "tasks"))
+
+
+def test_rows_that_wait_to_be_written_are_there_when_the_run_is_over(
+    tiny: dict[str, Any], done: fleetlora.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables are written after the first round, then never again while the rounds last."""
+    from fleetlora.records import RunWriter
+
+    flushed = []
+    monkeypatch.setattr("fleetlora.api._WRITING", 0.0)
+    monkeypatch.setattr(RunWriter, "flush", lambda self, durable=False, flush=RunWriter.flush: (
+        flushed.append(durable), flush(self, durable)
+    ))  # fmt: skip
+    values = {**copy.deepcopy(tiny), "checkpoint": {"every": 0}}
+    waited = fleetlora.run(values, tmp_path / "run", seed=7, report=False)
+    assert waited.result["digest"] == done.result["digest"]
+    assert len(flushed) == 4, "the first round, the last, the end of the run, the end of the writer"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,26 @@ def _concluded(out: Path, report: bool, progress: Progress) -> Run:
     return open_run(out)
 
 
+#: Share of a run's time that writing tables may take; each is written whole, so the rows of many rounds wait.
+_WRITING = 0.04
+
+
+class _Chore:
+    """Work beside the rounds that waits while it has taken more than ``share`` of the run's time."""
+
+    def __init__(self, share: float) -> None:
+        self.share, self.began, self.took = share, time.perf_counter(), 0.0
+
+    @property
+    def may_begin(self) -> bool:
+        return self.took <= self.share * (time.perf_counter() - self.began)
+
+    def do(self, work: Callable[[], None]) -> None:
+        began = time.perf_counter()
+        work()
+        self.took += time.perf_counter() - began
+
+
 @dataclass
 class _Saver:
     """Leaves checkpoints of a simulation behind, and brings one back.
@@ -141,8 +161,7 @@ class _Saver:
     checkpoints: Checkpoints
 
     def __post_init__(self) -> None:
-        self.began = time.perf_counter()
-        self.took = 0.0
+        self.keeping = _Chore(self.settings.share)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -157,14 +176,15 @@ class _Saver:
     @property
     def due(self) -> bool:
         """Whether the rounds that are over call for a checkpoint."""
-        every, allowed = self.settings.every, self.settings.share * (time.perf_counter() - self.began)
-        return every > 0 and self.simulation.round % every == 0 and self.took <= allowed
+        every = self.settings.every
+        return every > 0 and self.simulation.round % every == 0 and self.keeping.may_begin
 
     def save(self) -> None:
-        began = time.perf_counter()
+        self.keeping.do(self._save)
+
+    def _save(self) -> None:
         state = {"fingerprint": self.fingerprint, "simulation": self.simulation.state_dict()}
         self.checkpoints.save(self.simulation.round, state)
-        self.took += time.perf_counter() - began
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Take the simulation to where it was.
@@ -183,11 +203,14 @@ class _Saver:
 
 @dataclass
 class _Recorder:
-    """Writes every round into the run directory as soon as it is over, and a checkpoint when one is due."""
+    """Keeps every round for the run directory, writes them there often, and a checkpoint when one is due."""
 
     writer: RunWriter
     saver: _Saver
     progress: Progress
+
+    def __post_init__(self) -> None:
+        self.writing = _Chore(_WRITING)
 
     def on_round(self, report: RoundReport) -> None:
         self.writer.append("rounds", report.rounds)
@@ -195,10 +218,12 @@ class _Recorder:
         self.writer.append("faults", report.faults)
         self.writer.append("quarantine", report.quarantine)
         self.writer.append_ledger(self.saver.simulation.ledger)
-        due = self.saver.due
-        self.writer.flush(durable=due)  # a checkpoint never comes before the rows of its rounds
-        if due:
+        if self.saver.due:
+            # a checkpoint never comes before the rows of its rounds
+            self.saver.keeping.do(partial(self.writer.flush, durable=True))
             self.saver.save()
+        elif self.writing.may_begin:
+            self.writing.do(self.writer.flush)
         delivered, started = sum(report.rounds["delivered"]), sum(report.rounds["started"])
         line = f"t={report.clock_s:.0f} s, {delivered}/{started} delivered"
         scores = [
@@ -301,7 +326,8 @@ class _Study:
         saver.simulation.run([observer])
 
     def _final(self, learner: Learner, writer: RunWriter) -> list[Score]:
-        """Test the models and save their adapters."""
+        """Test the models and save their adapters; no row of the rounds waits any longer."""
+        writer.flush()
         self.progress.say("testing the aggregated models on all test samples")
         scores = _last_test(learner, len(self.experiment.tasks))
         if self.materials.stand_in is None:
