@@ -19,7 +19,7 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure one of: aggregate, contacts, crash, faults, poison, policy, train."""
+    """Measure one of: aggregate, contacts, crash, faults, poison, policy, scale, train."""
     from pydantic import ValidationError
 
     from fleetlora.bench import BENCHES

@@ -28,6 +28,6 @@ BENCHES: Registry[type[Bench]] = Registry(
     "bench",
     tuple(
         f"fleetlora.bench.{name}"
-        for name in ("aggregate", "contacts", "crash", "faults", "poison", "policy", "train")
+        for name in ("aggregate", "contacts", "crash", "faults", "poison", "policy", "scale", "train")
     ),
 )

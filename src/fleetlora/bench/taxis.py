@@ -21,8 +21,8 @@ _SHIFT_FIXES = 100  # fixes of a piece, after which the taxi is not seen for a w
 _CITY_M = 40_000.0  # edge of the square that the taxis stay in
 
 
-def drawn_taxis(vehicles: int, fixes: int, duration_s: float, seed: int) -> Tracks:
-    """Return tracks of ``vehicles`` taxis with ``fixes`` in all, over ``duration_s``."""
+def drawn_taxis(vehicles: int, fixes: int, duration_s: float, seed: int, city_m: float = _CITY_M) -> Tracks:
+    """Return tracks of ``vehicles`` taxis with ``fixes`` in all, over ``duration_s``, in a square city."""
     rng = stream(seed, "bench", "taxis")
     each = fixes // vehicles
     shape = (vehicles, each)
@@ -38,8 +38,8 @@ def drawn_taxis(vehicles: int, fixes: int, duration_s: float, seed: int) -> Trac
     heading = np.cumsum(rng.normal(0.0, 0.6, shape), axis=1) + rng.uniform(0.0, 2 * np.pi, (vehicles, 1))
     drives = rng.random(shape) >= _PARKED
     way = np.where(begins, 0.0, legs_s * drives) * rng.gamma(4.0, _SPEED_MPS / 4.0 / (1.0 - _PARKED), shape)
-    x = _folded(rng.uniform(0.0, _CITY_M, (vehicles, 1)) + np.cumsum(way * np.cos(heading), axis=1))
-    y = _folded(rng.uniform(0.0, _CITY_M, (vehicles, 1)) + np.cumsum(way * np.sin(heading), axis=1))
+    x = _folded(rng.uniform(0.0, city_m, (vehicles, 1)) + np.cumsum(way * np.cos(heading), axis=1), city_m)
+    y = _folded(rng.uniform(0.0, city_m, (vehicles, 1)) + np.cumsum(way * np.sin(heading), axis=1), city_m)
     return Tracks(
         vehicle_ids=np.arange(vehicles).astype(np.str_),
         offsets=np.arange(vehicles + 1, dtype=np.int64) * each,
@@ -54,6 +54,6 @@ def drawn_taxis(vehicles: int, fixes: int, duration_s: float, seed: int) -> Trac
     )
 
 
-def _folded(place_m: np.ndarray) -> np.ndarray:
+def _folded(place_m: np.ndarray, city_m: float) -> np.ndarray:
     """Turn back what leaves the city at its edge."""
-    return np.asarray(_CITY_M - np.abs(np.mod(place_m, 2 * _CITY_M) - _CITY_M))
+    return np.asarray(city_m - np.abs(np.mod(place_m, 2 * city_m) - city_m))
