@@ -19,7 +19,7 @@ def test_the_small_preset_repeats_its_digest_in_another_process(tmp_path: Path) 
     digests = []
     for name in ("one", "two"):
         command = [sys.executable, "-m", "fleetlora", "run", "warsaw-small", "--seed", "7"]
-        command += ["--no-report", "--set", "evaluation.head_only=false"]
+        command += ["--no-report", "--set", "evaluation.head_only=false", "--set", "round.count=2"]
         done = subprocess.run(
             [
                 *command,

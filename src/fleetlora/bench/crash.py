@@ -3,19 +3,19 @@
 Every kill is a SIGKILL to a process of its own, at a random moment of the run or while it writes a
 checkpoint; the run then goes on through ``fleetlora run --resume`` in another process. It counts as whole if
 its digest is that of a run that was never killed. Rounds that were over before the kill and had to be played
-again are counted too: at most those since the newest checkpoint.
+again are counted too: at most those since the newest checkpoint. Processes are forked from one that has
+imported what a run needs, for imports would take more of their time than the run.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ __all__ = ["Crash"]
 
 #: How long a process that is watched may sleep between two looks, seconds.
 _LOOK_S = 0.001
+
+_SERVER = multiprocessing.get_context("forkserver")
+
+#: What loading a model imports late.
+_HEAVY = ("transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert")
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,12 @@ class Crash(Settings):
     def measure(self, progress: Progress) -> dict[str, Any]:
         """Play a run whole, then kill and resume others."""
         rng = stream(self.seed, "bench", "crash")
+        _warm_up()
         with tempfile.TemporaryDirectory(prefix="fleetlora-crash-") as name:
             folder = Path(name)
             progress.say(f"one run of {self.source} that nobody kills")
             began = time.perf_counter()
-            whole = _json(_start(self.source, folder / "whole"))
+            whole = _start(self.source, folder / "whole").result()
             lasts_s = time.perf_counter() - began
             progress.begin("kills", self.kills)
             kills = []
@@ -103,31 +109,27 @@ class Crash(Settings):
         yield f"{measured['lost_rounds']} rounds lost, {measured['replayed_rounds']} played again"
 
     def _kill_after(self, out: Path, whole: Mapping[str, Any], seconds: float) -> Kill:
-        process, began = _start(self.source, out), time.perf_counter()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        return self._kill(process, out, whole, began)
+        command, began = _start(self.source, out), time.perf_counter()
+        command.process.join(seconds)
+        return self._kill(command, out, whole, began)
 
     def _kill_writing(self, out: Path, whole: Mapping[str, Any], checkpoint: int) -> Kill:
         """Kill while the checkpoint of that number is being written."""
-        process, began = _start(self.source, out), time.perf_counter()
+        command, began = _start(self.source, out), time.perf_counter()
         folder = out / CHECKPOINTS
-        while process.poll() is None and not any(folder.glob(f".round-{checkpoint:08d}.*.part")):
+        while command.process.is_alive() and not any(folder.glob(f".round-{checkpoint:08d}.*.part")):
             time.sleep(_LOOK_S)
-        return self._kill(process, out, whole, began)
+        return self._kill(command, out, whole, began)
 
-    def _kill(
-        self, process: subprocess.Popen[str], out: Path, whole: Mapping[str, Any], began: float
-    ) -> Kill:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+    def _kill(self, command: _Command, out: Path, whole: Mapping[str, Any], began: float) -> Kill:
+        command.kill()
         after_s = time.perf_counter() - began
         writing = any((out / CHECKPOINTS).glob(".*.part"))
         over = _rounds_logged(out)
         if out.exists():
-            resumed = _json(_fleetlora("run", "--resume", str(out), "--no-report", "--json"))
+            resumed = _Command("run", "--resume", str(out), "--no-report", "--json").result()
         else:  # killed before it had made its directory: there is nothing to resume
-            resumed = _json(_start(self.source, out))
+            resumed = _start(self.source, out).result()
         return Kill(
             after_s,
             writing,
@@ -144,26 +146,60 @@ def _rounds_logged(out: Path) -> int:
     return log.read_text("utf-8").count("\nround ") if log.exists() else 0
 
 
-def _start(source: str, out: Path) -> subprocess.Popen[str]:
+def _start(source: str, out: Path) -> _Command:
     # checkpoints after every round, whatever they take: there is to be something to kill
     always = ("--set", "checkpoint.every=1", "--set", "checkpoint.share=1e9")
-    return _fleetlora("run", source, "--out", str(out), "--no-report", "--json", *always)
+    return _Command("run", source, "--out", str(out), "--no-report", "--json", *always)
 
 
-def _fleetlora(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fleetlora", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+class _Command:
+    """One ``fleetlora`` command in a process of its own.
 
-
-def _json(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Return what a command printed for machines.
-
-    Raises:
-        FleetLoraError: It failed.
+    Args:
+        *arguments: Its words.
     """
-    said, complained = process.communicate()
-    if process.returncode:
-        raise FleetLoraError(f"a run failed: {complained.strip()[-500:]}", where="bench crash")
-    result = json.loads(said)
-    result.pop("host", None)
-    return dict(result)
+
+    def __init__(self, *arguments: str) -> None:
+        self._said = tempfile.TemporaryDirectory(prefix="fleetlora-said-")
+        self.process = _SERVER.Process(target=_be, args=(arguments, self._said.name))
+        self.process.start()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for its end, and return what it printed for machines.
+
+        Raises:
+            FleetLoraError: It failed.
+        """
+        self.process.join()
+        said, complained = ((Path(self._said.name) / name).read_text("utf-8") for name in ("out", "err"))
+        self._said.cleanup()
+        if self.process.exitcode:
+            raise FleetLoraError(f"a run failed: {complained.strip()[-500:]}", where="bench crash")
+        result = json.loads(said)
+        result.pop("host", None)
+        return dict(result)
+
+    def kill(self) -> None:
+        """Kill it, and wait until it is dead."""
+        self.process.kill()
+        self.process.join()
+        self._said.cleanup()
+
+
+def _be(arguments: Sequence[str], said: str) -> None:
+    """Be the command: called in its process."""
+    from fleetlora.cli import main
+
+    for number, name in ((1, "out"), (2, "err")):
+        with (Path(said) / name).open("wb") as file:
+            os.dup2(file.fileno(), number)
+    sys.argv = ["fleetlora", *arguments]
+    main()
+
+
+def _warm_up() -> None:
+    """Let the server of processes import what a run needs."""
+    _SERVER.set_forkserver_preload(["fleetlora.api", "fleetlora.federation.lora_learner", *_HEAVY])
+    first = _SERVER.Process(target=len, args=((),))
+    first.start()
+    first.join()
