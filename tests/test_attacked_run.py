@@ -63,6 +63,8 @@ def test_a_flipped_minority_wrecks_the_plain_mean_and_not_the_default_defence(
     assert accuracy[1] < accuracy[0] - 0.2
     assert accuracy[2] > accuracy[0] - 0.05
     assert set(saved.quarantine["reason"].cast(str)) == {"norm of the layers"}
+    times = saved.quarantine["vehicle"].value_counts()["count"]
+    assert times.max() == 1, "whoever was refused is not admitted again in so few rounds"
     assert "What was refused" in quarantine_section(saved)
     assert open_run(saved.path).result["quarantine"] == saved.result["quarantine"]
 
@@ -120,8 +122,8 @@ def test_the_bench_plays_every_case(tiny: dict[str, Any], tmp_path: Path) -> Non
     assert BENCHES.get("poison") is Poison
     measured = bench.measure(Quiet())
     cases = {case["case"]: case for case in measured["cases"]}
-    assert len(cases) == 8
+    assert len(cases) == 9
     assert cases["no attack"]["accuracy_changes"] == [0.0]
     assert cases["default defence"]["runs"][0]["quarantined"]
     assert all(run["not_finite"] == 0 for case in cases.values() for run in case["runs"])
-    assert len(list(bench.lines(measured))) == 8
+    assert len(list(bench.lines(measured))) == 9

@@ -1,8 +1,8 @@
 """``fleetlora bench poison``: what bad vehicles do to a model, and what each defence saves of it.
 
-One experiment is played without an attack, under an attack with the plain mean, with the default defence, and
-with every robust rule by itself, which then has no norm bound to lean on. Every case has the same data and
-roads, and seed by seed the same bad vehicles.
+One experiment is played without an attack, with bad vehicles that send nothing, under attack with the plain
+mean, with the default defence, and with every robust rule by itself, which then has no norm bound to lean on.
+Every case has the same data and roads, and seed by seed the same bad vehicles.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Poison(Settings):
         cases: dict[str, list[str]] = {
             "no attack": [],
             "no attack, default defence": ["defence.preset=default"],
+            "bad vehicles silent": [*bad, "attack.kind=silent"],
             "undefended mean": [*bad, "defence.preset=none"],
             "default defence": [*bad, "defence.preset=default"],
             **{f"{rule} alone": [*bad, f"defence.rule={rule}"] for rule in rules},

@@ -2,6 +2,7 @@
 
 What an update does is written θ, all tensors of factors and head together, and θ0 for what was received:
 
+    silent          nothing is sent: what bad vehicles cost that do no harm
     nan, infinite   one entry of θ is not a number, or infinite
     shape           the last tensor has a row too few
     rank            factors of one rank more than the update says
@@ -46,6 +47,7 @@ class AttackSettings(Settings):
 
     kind: Literal[
         "none",
+        "silent",
         "nan",
         "infinite",
         "shape",
@@ -163,6 +165,8 @@ class Attack:
         kind = self.settings.kind
         if not self.bad[upload.vehicle]:
             return [upload]
+        if kind == "silent":
+            return []
         if kind == "repeat":
             return [upload, upload]
         if kind in ("stale", "replay"):

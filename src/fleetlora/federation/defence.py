@@ -20,7 +20,7 @@ __all__ = ["DefenceSettings"]
 _PRESETS: dict[str, dict[str, Any]] = {
     "none": {"checks": False},
     "checks": {},
-    "default": {"norm_bound": 6.0, "rule": "trimmed-mean", "report_trim": 0.25},
+    "default": {"norm_bound": 6.0, "rule": "trimmed-mean", "report_trim": 0.25, "quarantine_rounds": 10},
 }
 
 
@@ -57,6 +57,9 @@ class DefenceSettings(Settings):
         lt=0.5,
     )
     report_window: int = quantity(50, "vehicles", "newest reports for a rank that the middle is of", ge=3)
+    quarantine_rounds: int = quantity(
+        0, "rounds", "whoever was refused is admitted to no task for so many rounds", ge=0
+    )
     report_warmup: int = quantity(5, "vehicles", "with fewer reports for a rank, none is clipped", ge=3)
 
     @model_validator(mode="before")

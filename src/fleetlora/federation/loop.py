@@ -25,6 +25,7 @@ from fleetlora.federation.departures import DepartureRule
 from fleetlora.federation.flight import Flight, Started, fly
 from fleetlora.federation.inbox import Inbox
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
+from fleetlora.federation.quarantine import Quarantine
 from fleetlora.federation.reports import Reports
 from fleetlora.federation.residence import Residence, ResidencePredictor
 from fleetlora.federation.reward import gain, reward
@@ -79,7 +80,7 @@ class Simulation:
         rules: The loop's settings.
         inbox: How updates that are through reach their aggregators.
         attack: What bad vehicles report; there are none if not given.
-        defence: What of the vehicles' reports is believed.
+        defence: What of the vehicles' reports is believed, and how long who was refused is not admitted.
     """
 
     def __init__(
@@ -99,10 +100,11 @@ class Simulation:
         self.departure, self.dividing, self.ledger, self.rules = departure, dividing, ledger, rules
         n_vehicles = world.tracks.n_vehicles
         self.attack = attack or Attack(AttackSettings(), n_vehicles, rules.seed)
+        defence = defence or DefenceSettings()
         self.reports = [
-            Reports(defence or DefenceSettings(), k, policy.context.ranks, n_vehicles)
-            for k, policy in enumerate(policies)
+            Reports(defence, k, policy.context.ranks, n_vehicles) for k, policy in enumerate(policies)
         ]
+        self.quarantine = Quarantine(defence.quarantine_rounds, n_vehicles)
         self.inbox = inbox or Inbox()
         self.tasks = ledger.tasks
         self.residence = ResidencePredictor(world, rules.round.residence_cap_s)
@@ -167,6 +169,7 @@ class Simulation:
             "residence": self.residence.state_dict(),
             "policies": [policy.state_dict() for policy in self.policies],
             "reports": [reports.state_dict() for reports in self.reports],
+            "quarantine": self.quarantine.state_dict(),
             "dividing": self.dividing.state_dict(),
             "ledger": self.ledger.state_dict(),
             "learner": self.learner.state_dict(),
@@ -181,13 +184,16 @@ class Simulation:
             policy.load_state_dict(learned)
         for reports, heard in zip(self.reports, state["reports"], strict=True):
             reports.load_state_dict(heard)
+        self.quarantine.load_state_dict(state["quarantine"])
         self.dividing.load_state_dict(state["dividing"])
         self.ledger.load_state_dict(state["ledger"])
         self.learner.load_state_dict(state["learner"])
 
     def _admit(self, here: Here) -> Admission:
         rng = stream(self.rules.seed, "admission", self.round)
-        return admit(here.rsu, self.samples > 0, self.rules.admission.vehicles_per_task, rng)
+        free = self.quarantine.free(self.round)
+        able = (self.samples > 0) & free[:, None]
+        return admit(here.rsu, able, self.rules.admission.vehicles_per_task, rng)
 
     def _foresee_residence(self, here: Here, admission: Admission) -> Residence:
         """Return how long each admitted vehicle thinks it will stay; an oracle is told."""
@@ -295,6 +301,7 @@ class Simulation:
             )
             learned.refused.extend(lies)
             policy.update(heard)
+        self.quarantine.note(self.round, learned.refused)
         return rewards
 
     def _charge(self, started: Started, flight: Flight) -> None:
