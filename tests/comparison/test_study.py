@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import tomli_w
 
 from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison, tune
 from fleetlora.comparison.plan import expand, plan_jobs
-from fleetlora.config import load_experiment, to_toml
+from fleetlora.config import load_experiment
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.tuning import GRID
 
@@ -145,21 +143,18 @@ def test_tuning_chooses_among_the_same_settings_for_every_method(
 
 
 @pytest.mark.slow
-def test_the_command_compares_and_ends_in_its_report(values: dict[str, Any], tmp_path: Path) -> None:
+def test_the_command_compares_and_ends_in_its_report(
+    values: dict[str, Any], tmp_path: Path, call: Any
+) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(tomli_w.dumps(values) if isinstance(values, dict) else to_toml(values), "utf-8")
-    command = [sys.executable, "-m", "fleetlora", "compare", str(file), "--seeds", "0", "--jobs", "1"]
-    good = subprocess.run(
-        [*command, "--methods", "ucb-dual,homolora-1", "--out", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert good.returncode == 0, good.stderr
-    assert "report.html" in good.stdout
-    bad = subprocess.run([*command, "--methods", "nothing"], capture_output=True, text=True, check=False)
-    assert bad.returncode == 2
-    assert "unknown method" in bad.stderr
+    file.write_text(tomli_w.dumps(values), "utf-8")
+    command = ["compare", file, "--seeds", "0", "--jobs", "1"]
+    status, said, complained = call(*command, "--methods", "ucb-dual,homolora-1", "--out", tmp_path / "out")
+    assert status == 0, complained
+    assert "report.html" in said
+    status, _, complained = call(*command, "--methods", "nothing")
+    assert status == 2
+    assert "unknown method" in complained
 
 
 def test_a_directory_without_a_comparison_is_refused(tmp_path: Path) -> None:
