@@ -44,6 +44,7 @@ def digest(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> st
     return str(whole.result["digest"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resumed_run_ends_with_the_digest_of_one_that_neverstopped(
     method: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
