@@ -156,22 +156,12 @@ class _Saver:
     """
 
     simulation: Simulation
-    materials: Materials | CurveMaterials
+    study: _Study
     settings: CheckpointSettings
     checkpoints: Checkpoints
 
     def __post_init__(self) -> None:
         self.keeping = _Chore(self.settings.share)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A checksum of what the run is made from."""
-        contacts = self.simulation.world.contacts
-        roads = (contacts.vehicle, contacts.rsu, contacts.t_in_s, contacts.t_out_s)
-        digest = hashlib.sha256()
-        for array in (*roads, self.simulation.samples, *self.materials.arrays()):
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
 
     @property
     def due(self) -> bool:
@@ -183,7 +173,7 @@ class _Saver:
         self.keeping.do(self._save)
 
     def _save(self) -> None:
-        state = {"fingerprint": self.fingerprint, "simulation": self.simulation.state_dict()}
+        state = {"fingerprint": self.study.fingerprint, "simulation": self.simulation.state_dict()}
         self.checkpoints.save(self.simulation.round, state)
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -192,7 +182,7 @@ class _Saver:
         Raises:
             InputError: It was made from something else.
         """
-        if checkpoint.state["fingerprint"] != self.fingerprint:
+        if checkpoint.state["fingerprint"] != self.study.fingerprint:
             raise InputError(
                 "the tracks, texts or model are not those that the run began with",
                 where=str(self.checkpoints.folder.parent),
@@ -274,6 +264,16 @@ class _Study:
         materials = workshop.materials(experiment, world, progress.say)
         return cls(experiment, world, materials, progress, began)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of what its runs are made from: the roads, the model, the data, and who holds it."""
+        contacts = self.world.contacts
+        roads = (contacts.vehicle, contacts.rsu, contacts.t_in_s, contacts.t_out_s)
+        digest = hashlib.sha256()
+        for array in (*roads, *self.materials.arrays()):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
     @property
     def identity(self) -> RunIdentity:
         return RunIdentity(
@@ -304,7 +304,7 @@ class _Study:
         """Return the learner of a simulation that is about to play its first round, and who saves it."""
         learner = build_learner(experiment, self.materials)
         simulation = build_simulation(experiment, self.world, learner)
-        return learner, _Saver(simulation, self.materials, experiment.checkpoint, Checkpoints(folder))
+        return learner, _Saver(simulation, self, experiment.checkpoint, Checkpoints(folder))
 
     def _to_the_end(self, saver: _Saver, learner: Learner, writer: RunWriter) -> None:
         head = Checkpoints(saver.checkpoints.folder / HEAD_ONLY)

@@ -7,7 +7,7 @@ keys are validated by the section, all others by the component that the name sta
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError, model_serializer, model_validator
 
@@ -15,7 +15,31 @@ from fleetlora.errors import ConfigError
 from fleetlora.registry import Registry, suggest
 from fleetlora.settings import Settings
 
-__all__ = ["ComponentSection", "explain"]
+__all__ = ["ComponentSection", "explain", "rule_of"]
+
+
+Rule = TypeVar("Rule")
+
+
+def rule_of(registry: Registry[type[Rule]], section: str, name: str, options: Mapping[str, Any]) -> Rule:
+    """Return the component that a section's keys ``rule`` and ``rule_options`` stand for.
+
+    Args:
+        registry: Where it is registered.
+        section: Name of the section.
+        name: Value of ``rule``.
+        options: Value of ``rule_options``.
+
+    Raises:
+        ConfigError: There is no such component, or it has no such option.
+    """
+    kind = registry.get(name, where=f"{section}.rule")
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([section, "rule_options", *map(str, first["loc"])])
+        raise ConfigError(first["msg"], where=where, mend=f"see the rule {name!r}") from None
 
 
 class ComponentSection(Settings):

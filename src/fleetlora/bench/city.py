@@ -20,6 +20,7 @@ import numpy as np
 from fleetlora.bench.taxis import drawn_taxis
 from fleetlora.config import Experiment, load_experiment, to_toml
 from fleetlora.curves import Contribution, Costs, GainLine, Growth, Recipe, TaskCurve, base_of, recipe_of
+from fleetlora.curves.document import SCHEMA
 from fleetlora.files import write_text
 from fleetlora.rng import stream
 from fleetlora.roadside import Sites
@@ -138,7 +139,7 @@ def _curve(experiment: Experiment) -> Mapping[str, Any]:
             recipes={recipe_of(config): Recipe(1.0, 0.0, 0.0, costs)},
         )
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "synthetic": "fitted to no run: for measuring speed only",
         "base": base_of(config),
         "tasks": {name: asdict(curve) for name, curve in tasks.items()},

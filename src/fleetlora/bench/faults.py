@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from fleetlora.bench.registry import BENCHES
 from fleetlora.console import Progress
 from fleetlora.faults import FAULTS, LEVELS
+from fleetlora.records import ledger_error_j
 from fleetlora.registry import suggest
 from fleetlora.settings import Settings, quantity
 
@@ -99,7 +100,6 @@ class Faults(Settings):
 def _measured(run: Run) -> dict[str, Any]:
     """Return what a run came to."""
     result = run.result
-    spent_j = math.fsum(run.ledger.filter(run.ledger["vehicle"] >= 0)["joules"])
     return {
         "mean_accuracy": result["mean_accuracy"],
         "started": result["updates"]["started"],
@@ -107,7 +107,7 @@ def _measured(run: Run) -> dict[str, Any]:
         "energy_j": result["energy_j"]["total"],
         "latency_s": result["latency_s"]["mean_round"],
         "overdraw_j": result["overdraw_j"],
-        "ledger_error_j": abs(spent_j - math.fsum(run.updates["joules"])),
+        "ledger_error_j": ledger_error_j(run.tables["ledger"], run.tables["updates"]),
         "events": result.get("faults", {}),
         "digest": result["digest"],
     }

@@ -8,7 +8,6 @@ that run's.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from fleetlora.bench.registry import BENCHES
 from fleetlora.comparison.worker import one_thread
 from fleetlora.console import Progress, Quiet
 from fleetlora.errors import FleetLoraError
+from fleetlora.records import ledger_error_j
 from fleetlora.settings import Settings, quantity
 
 __all__ = ["Scale", "exponent", "play"]
@@ -163,8 +163,6 @@ def play(folder: Path) -> dict[str, Any]:
     cpu_s, wall_s = time.process_time() - stages.began_s, time.perf_counter() - clock_s
     peak_mib, result = _peak_mib(), done.result
     rounds_s, started = stages.played_s - stages.built_s, result["updates"]["started"]
-    ledger = done.tables["ledger"]
-    spent_j = ledger["joules"].to_numpy()[ledger["vehicle"].to_numpy() >= 0]
     return {
         "vehicles": result["vehicles"],
         "rsus": result["rsus"],
@@ -180,7 +178,7 @@ def play(folder: Path) -> dict[str, Any]:
         "peak_mib": peak_mib,
         "us_per_update": 1e6 * rounds_s / max(1, started),
         "overdraw_j": result["overdraw_j"],
-        "ledger_error_j": abs(math.fsum(spent_j) - math.fsum(done.tables["updates"]["joules"].to_numpy())),
+        "ledger_error_j": ledger_error_j(done.tables["ledger"], done.tables["updates"]),
         "digest": result["digest"],
     }
 

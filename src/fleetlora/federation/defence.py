@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from fleetlora.errors import ConfigError
 from fleetlora.lora.robust_rules import ROBUST_RULES
+from fleetlora.sections import rule_of
 from fleetlora.settings import Settings, quantity
 
 if TYPE_CHECKING:
@@ -80,10 +80,4 @@ class DefenceSettings(Settings):
         Raises:
             ConfigError: There is no such rule, or it has no such option.
         """
-        kind = ROBUST_RULES.get(self.rule, where="defence.rule")
-        try:
-            return kind(**self.rule_options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(["defence.rule_options", *map(str, first["loc"])])
-            raise ConfigError(first["msg"], where=where, mend=f"see the rule {self.rule!r}") from None
+        return rule_of(ROBUST_RULES, "defence", self.rule, self.rule_options)

@@ -35,7 +35,7 @@ from fleetlora.federation.defence import DefenceSettings
 from fleetlora.federation.privacy import Privacy
 from fleetlora.federation.uploads import Refusal, Upload, first_of_each
 from fleetlora.lora import Adapter, AggregationRule
-from fleetlora.lora.aggregation import check_finite
+from fleetlora.lora.aggregation import check_finite, not_finite
 from fleetlora.lora.changes import PARTS, change_of, norms
 
 __all__ = ["Gate", "norm_limits"]
@@ -140,7 +140,7 @@ class Gate:
             return wrong
         if not self.attacked:
             check_finite([upload.adapter])
-        elif not all(bool(torch.isfinite(t).all()) for t in upload.adapter.tensors().values()):
+        elif not_finite(upload.adapter):
             return "not finite", np.nan
         seen, digest = self._memory[task].seen, _digest(upload.adapter)
         if seen.get(str(upload.vehicle)) == digest:

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from fleetlora.errors import ConfigError
 from fleetlora.federation.budgets import BUDGET_RULES, BudgetRule
+from fleetlora.sections import rule_of
 from fleetlora.settings import Settings, quantity
 
 __all__ = [
@@ -93,13 +93,7 @@ class BudgetSettings(Settings):
         Raises:
             ConfigError: There is no such rule, or it has no such option.
         """
-        kind = BUDGET_RULES.get(self.rule, where="budget.rule")
-        try:
-            return kind(**self.rule_options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(["budget.rule_options", *map(str, first["loc"])])
-            raise ConfigError(first["msg"], where=where, mend=f"see the rule {self.rule!r}") from None
+        return rule_of(BUDGET_RULES, "budget", self.rule, self.rule_options)
 
     def split(self, tasks: list[str]) -> dict[str, float]:
         """Return the joules of each task, infinite without a total."""

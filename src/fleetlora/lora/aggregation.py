@@ -166,13 +166,18 @@ def check_finite(adapters: Sequence[Adapter]) -> None:
         InputError: Names the tensor.
     """
     for adapter in adapters:
-        for name, value in adapter.tensors().items():
-            if not bool(torch.isfinite(value).all()):
-                raise InputError(
-                    f"an update's tensor {name} is not finite: its training diverged",
-                    where="training",
-                    mend="lower learning_rate or head_learning_rate, or set max_grad_norm",
-                )
+        if name := not_finite(adapter):
+            raise InputError(
+                f"an update's tensor {name} is not finite: its training diverged",
+                where="training",
+                mend="lower learning_rate or head_learning_rate, or set max_grad_norm",
+            )
+
+
+def not_finite(adapter: Adapter) -> str | None:
+    """Return the name of the first tensor that holds what is not finite; nothing if none does."""
+    tensors = adapter.tensors().items()
+    return next((name for name, value in tensors if not bool(torch.isfinite(value).all())), None)
 
 
 def layer_names(adapters: Iterable[Adapter]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from fleetlora.records.digest import digest_of
 from fleetlora.records.files import CHECKPOINTS, CONFIG, HEAD_ONLY, REPORT
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
-from fleetlora.records.measures import latency_s, outcome_counts, residence_factor
+from fleetlora.records.measures import latency_s, ledger_error_j, outcome_counts, residence_factor
 from fleetlora.records.result import RunIdentity, build_result
 from fleetlora.records.run_reader import Run, open_run
 from fleetlora.records.run_writer import RunWriter, check_run_directory
@@ -46,6 +46,7 @@ __all__ = [
     "digest_of",
     "encode_map",
     "latency_s",
+    "ledger_error_j",
     "open_run",
     "outcome_counts",
     "read_map",

@@ -18,6 +18,7 @@ __all__ = [
     "fault_counts",
     "last_values",
     "latency_s",
+    "ledger_error_j",
     "outcome_counts",
     "overdraw_j",
     "quarantine_counts",
@@ -51,11 +52,15 @@ def latency_s(rounds: pa.Table) -> dict[str, float | None]:
 
 def outcome_counts(updates: pa.Table) -> dict[str, int]:
     """Return how many updates were ``started``, how many ended in each outcome, and how many ``arrived``."""
-    counts = {"started": updates.num_rows, **dict.fromkeys(OUTCOMES, 0)}
-    for pair in updates["outcome"].combine_chunks().value_counts().to_pylist():
-        counts[pair["values"]] = pair["counts"]
+    counts = {"started": updates.num_rows, **dict.fromkeys(OUTCOMES, 0), **_counts(updates, "outcome")}
     counts["arrived"] = sum(counts[outcome] for outcome in ARRIVED)
     return counts
+
+
+def ledger_error_j(ledger: pa.Table, updates: pa.Table) -> float:
+    """Return by how many joules the vehicles' rows of the ledger and the ``updates`` table differ."""
+    booked = ledger["joules"].to_numpy()[ledger["vehicle"].to_numpy() >= 0]
+    return abs(math.fsum(booked) - math.fsum(updates["joules"].to_numpy()))
 
 
 def fault_counts(faults: pa.Table) -> dict[str, int]:
