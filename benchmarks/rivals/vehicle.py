@@ -36,7 +36,7 @@ class Work:
         ranks: Of every vehicle.
         weights: Of every vehicle in the mean; they add up to 1.
         start: The first global adapter of the highest rank: ``A/<layer>``, ``B/<layer>``, ``head/<name>``.
-        tokens: (rounds, vehicles, steps, batch, length) int64.
+        tokens: (rounds, vehicles, steps, batch, longest) int64, 0 behind a text's end.
         labels: (rounds, vehicles, steps, batch) int64.
     """
 
@@ -122,9 +122,17 @@ class Learner(nn.Module):
         )
 
     def loss(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of a batch; texts are of one length, so nothing is masked."""
-        hidden = self.model(input_ids=tokens).last_hidden_state
-        return nn.functional.cross_entropy(self.head(hidden.mean(1)), labels)
+        """Return the mean cross-entropy of a batch, padded to its longest text and masked if any is shorter."""
+        real = tokens != 0
+        longest = int(real.sum(1).max())
+        tokens, real = tokens[:, :longest], real[:, :longest]
+        if real.all():
+            pooled = self.model(input_ids=tokens).last_hidden_state.mean(1)
+        else:
+            hidden = self.model(input_ids=tokens, attention_mask=real.long()).last_hidden_state
+            share = real / real.sum(1, keepdim=True)
+            pooled = torch.bmm(share[:, None], hidden)[:, 0]
+        return nn.functional.cross_entropy(self.head(pooled), labels)
 
     def train_on(self, tokens: Tensor, labels: Tensor) -> None:
         """Take one step for every batch of ``tokens`` (steps, batch, length)."""

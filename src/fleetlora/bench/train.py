@@ -3,7 +3,8 @@
 The rivals are a plain loop with PEFT, pfl-research's simulation and Flower's on Ray (``benchmarks/rivals``).
 All play the same rounds: the same frozen backbone, adapters of mixed ranks, batches in the same order, AdamW,
 and the same weighted mean, from which the next round starts. The last means are compared. The first round
-fills caches and pools, and starts processes; it is told by itself. Texts have one length, so nobody pads.
+fills caches and pools, and starts processes; it is told by itself. Texts have one length, so that nobody
+pads, or lengths as requests to an assistant have them; then a rival pads a batch to its longest text.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Shape(Settings):
     name: str = Field(description="what it is called in results")
     backbone: str = Field("small", description="'small', or 'minilm': the asset if it is in the cache")
     top: int | None = quantity(None, "1", "adapted encoder layers from the top; all if not given", ge=1)
-    tokens: int = quantity(32, "1", "tokens of every text", ge=2, le=64)
+    tokens: int = quantity(32, "1", "tokens of every text, or the most", ge=2, le=64)
+    spoken: bool = Field(False, description="lengths of texts as those of CLINC150")
     vehicles: int = quantity(50, "1", "vehicles of the cohort", ge=1)
 
 
@@ -52,8 +54,11 @@ class TrainSpeed(Settings):
         (
             Shape(name="small, 8 tokens", tokens=8),
             Shape(name="small, 32 tokens"),
+            Shape(name="small, spoken", spoken=True),
             Shape(name="MiniLM, top 3 layers", backbone="minilm", top=3, vehicles=8),
+            Shape(name="MiniLM, top 3 layers, spoken", backbone="minilm", top=3, vehicles=16, spoken=True),
             Shape(name="MiniLM, all layers", backbone="minilm", vehicles=8),
+            Shape(name="MiniLM, all layers, spoken", backbone="minilm", vehicles=16, spoken=True),
         ),
         description="backbones and cohorts",
     )
@@ -190,6 +195,7 @@ class TrainSpeed(Settings):
             vehicles=shape.vehicles,
             rounds=self.repeats + 1,
             length=shape.tokens,
+            spoken=shape.spoken,
             classes=_CLASSES,
             seed=self.seed,
         )

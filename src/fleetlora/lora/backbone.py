@@ -33,6 +33,9 @@ Pooling = Literal["auto", "mean", "cls"]
 #: those over 32 MiB afresh each time), which costs more than larger products win.
 BLOCK_BYTES = 24 * 2**20
 
+#: Weights a token meets in the time that a layer takes to start: what a pass costs beside its tokens.
+PASS_WEIGHTS = 5e7
+
 
 class _Reached(Exception):
     """Carries the hidden states out of a forward pass that is stopped at a layer."""
@@ -107,6 +110,11 @@ class Backbone:
     def block_tokens(self) -> int:
         """Most tokens of one pass, such that its widest activation stays under :data:`BLOCK_BYTES`."""
         return max(1, BLOCK_BYTES // (4 * self.widest))
+
+    @property
+    def pass_tokens(self) -> float:
+        """What a pass costs beside its tokens, in tokens: the narrower the layers, the more."""
+        return PASS_WEIGHTS / sum(p.numel() for p in self.layers[0].parameters())
 
     def linear(self, name: str) -> nn.Linear:
         """Return the linear layer at a module path."""

@@ -25,7 +25,7 @@ from fleetlora.lora.calls import Call, Gradients, Holdouts, Score, trained
 from fleetlora.lora.examples import Examples
 from fleetlora.lora.members import LocalResult, Member, Meter, Progress, chunks, members_of
 from fleetlora.lora.metrics import Metrics
-from fleetlora.lora.packing import Group, batches, cut, pack
+from fleetlora.lora.packing import Group, batches, pack
 from fleetlora.lora.passes import Passes
 from fleetlora.lora.prefix import PrefixCache
 from fleetlora.lora.spec import LocalTraining, LoraSpec
@@ -280,8 +280,7 @@ class CohortTrainer:
         return [float(total / count) if count else nan for total, count in zip(sums, steps, strict=True)]
 
     def _groups(self, engine: Engine, plans: Sequence[np.ndarray]) -> list[Group]:
-        pieces = [p for c, plan in enumerate(plans) for p in cut(c, plan, engine.tokens, self.block_tokens)]
-        return pack(pieces, self.block_tokens)
+        return pack(plans, engine.tokens, self.block_tokens, self.backbone.pass_tokens)
 
     def _measure(
         self, engine: Engine, stack: Stack, chunk: list[Member], meter: Meter

@@ -1,40 +1,22 @@
 """Packing samples of many vehicles into passes through the encoder, with little padding.
 
-A pass is padded to its longest sample, and every vehicle in it to the same number of samples. So a
-vehicle's batch is cut into pieces where its lengths fall off, and pieces of like size come together. Losses
-are sums over samples, so a batch in several pieces has the same gradient as in one.
+A pass is padded to its longest sample, and every line of it to the same number of samples; a line is one
+vehicle's, and a vehicle may have several. So samples are cut into passes by length, where the padding that
+a cut saves costs more than another pass, and within a pass into lines as long as costs least. Losses are
+sums over samples, so a batch in several pieces has the same gradient as in one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Group", "Piece", "batches", "cut", "pack"]
+__all__ = ["Group", "batches", "pack"]
 
-#: Share of a piece's padded tokens that cutting it in two must save.
-WORTH_A_CUT = 0.15
-
-#: A piece that fills less than this share of its place opens a group of its own, unless the group before is
-#: still so small that another pass costs more than the padding.
-LEAST_FILLED, SMALL_TOKENS = 0.75, 256
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Some of one vehicle's samples.
-
-    Args:
-        owner: The vehicle's place in its chunk.
-        rows: (k,) rows of examples, longest first.
-        longest: Tokens of the first.
-    """
-
-    owner: int
-    rows: np.ndarray
-    longest: int
+#: What a line costs beside its samples (its own copy of a vehicle's factors, and their gradients), in tokens.
+LINE_TOKENS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +24,7 @@ class Group:
     """What goes through the encoder in one pass.
 
     Args:
-        owners: (k,) vehicles, ascending; one may occur twice.
+        owners: (k,) vehicles, ascending; one may occur more than once.
         rows: (k, b) rows of examples, −1 where there is none.
     """
 
@@ -55,57 +37,65 @@ class Group:
         return int((self.rows >= 0).sum())
 
 
-def cut(owner: int, rows: np.ndarray, tokens: np.ndarray, block_tokens: int) -> list[Piece]:
-    """Cut a vehicle's samples into pieces of like length, none over ``block_tokens`` but single samples.
+def pack(
+    plans: Sequence[np.ndarray], tokens: np.ndarray, block_tokens: int, pass_tokens: float
+) -> list[Group]:
+    """Put the samples of some vehicles into passes, longest first.
 
     Args:
-        owner: The vehicle.
-        rows: (k,) rows of examples, negative where there is none.
+        plans: Per vehicle (k,) rows of examples, negative where there is none.
         tokens: (N,) tokens of every example.
-        block_tokens: Most tokens of a piece, padding included.
+        block_tokens: Most tokens of a pass, padding included; a single sample may have more.
+        pass_tokens: What a pass costs beside its tokens, in tokens.
     """
-    real = rows[rows >= 0]
-    ordered = real[np.argsort(-tokens[real], kind="stable")]
-    return [Piece(owner, part, int(tokens[part[0]])) for part in _halves(ordered, tokens, block_tokens)]
+    rows = np.concatenate([*plans, np.empty(0, dtype=np.int64)])
+    owners = np.repeat(np.arange(len(plans)), [len(plan) for plan in plans])
+    owners, rows = owners[rows >= 0], rows[rows >= 0]
+    order = np.lexsort((owners, -tokens[rows]))
+    owners, rows = owners[order], rows[order]
+    return [
+        group
+        for begin, end in _cuts(tokens[rows], pass_tokens)
+        for group in _groups(owners[begin:end], rows[begin:end], int(tokens[rows[begin]]), block_tokens)
+    ]
 
 
-def _halves(rows: np.ndarray, tokens: np.ndarray, block_tokens: int) -> Iterable[np.ndarray]:
-    if len(rows) == 0:
-        return
-    middle = (len(rows) + 1) // 2
-    whole = len(rows) * int(tokens[rows[0]])
-    saved = (int(tokens[rows[0]]) - int(tokens[rows[middle]])) * (len(rows) - middle) if len(rows) > 1 else 0
-    if len(rows) > 1 and (saved >= WORTH_A_CUT * whole or whole > block_tokens):
-        yield from _halves(rows[:middle], tokens, block_tokens)
-        yield from _halves(rows[middle:], tokens, block_tokens)
-    else:
-        yield rows
+def _cuts(lengths: np.ndarray, pass_tokens: float) -> list[tuple[int, int]]:
+    """Return where to cut samples, longest first, such that padding and passes together cost least."""
+    if len(lengths) == 0:
+        return []
+    longest, begins = np.unique(-lengths, return_index=True)
+    ends = np.append(begins[1:], len(lengths))
+    least, origin = np.zeros(len(begins) + 1), np.zeros(len(begins) + 1, dtype=np.int64)
+    for last, end in enumerate(ends.tolist()):
+        costs = least[: last + 1] - longest[: last + 1] * (end - begins[: last + 1]) + pass_tokens
+        origin[last + 1] = np.argmin(costs)
+        least[last + 1] = costs[origin[last + 1]]
+    found, last = [], len(begins)
+    while last:
+        first = int(origin[last])
+        found.append((int(begins[first]), int(ends[last - 1])))
+        last = first
+    return found[::-1]
 
 
-def pack(pieces: Sequence[Piece], block_tokens: int) -> list[Group]:
-    """Put pieces of like length and size into groups of at most ``block_tokens``, one piece at least.
-
-    Args:
-        pieces: Of any vehicles.
-        block_tokens: Most tokens of a group, padding included.
-    """
-    found: list[list[Piece]] = []
-    for piece in sorted(pieces, key=lambda p: (-len(p.rows), -p.longest)):
-        mates = found[-1] if found else []
-        place = len(mates[0].rows) * max(p.longest for p in (*mates, piece)) if mates else 0
-        fills = len(piece.rows) * piece.longest >= LEAST_FILLED * place or len(mates) * place < SMALL_TOKENS
-        if mates and fills and (len(mates) + 1) * place <= block_tokens:
-            mates.append(piece)
-        else:
-            found.append([piece])
-    return [_group(sorted(mates, key=lambda p: p.owner)) for mates in found]
-
-
-def _group(pieces: Sequence[Piece]) -> Group:
-    rows = np.full((len(pieces), max(len(p.rows) for p in pieces)), -1, dtype=np.int64)
-    for line, piece in zip(rows, pieces, strict=True):
-        line[: len(piece.rows)] = piece.rows
-    return Group(np.array([p.owner for p in pieces]), rows)
+def _groups(owners: np.ndarray, rows: np.ndarray, longest: int, block_tokens: int) -> Iterator[Group]:
+    """Yield the passes of samples that are padded to ``longest`` tokens."""
+    order = np.argsort(owners, kind="stable")
+    owners, rows = owners[order], rows[order]
+    mine, begins, counts = np.unique(owners, return_index=True, return_counts=True)
+    widths = np.arange(1, max(1, min(int(counts.max()), block_tokens // longest)) + 1)
+    lines = -(-counts[:, None] // widths)
+    width = int(widths[np.argmin(lines.sum(axis=0) * (widths * longest + LINE_TOKENS))])
+    place = np.arange(len(rows)) - np.repeat(begins, counts)
+    line = np.repeat(np.cumsum(lines[:, width - 1]) - lines[:, width - 1], counts) + place // width
+    table = np.full((int(line[-1]) + 1, width), -1, dtype=np.int64)
+    table[line, place % width] = rows
+    owner = np.repeat(mine, lines[:, width - 1])
+    most = max(1, block_tokens // (width * longest))
+    parts = -(-len(table) // most)
+    for some in np.array_split(np.arange(len(table)), parts):
+        yield Group(owner[some], table[some])
 
 
 def batches(rows: np.ndarray, tokens: np.ndarray, block_tokens: int) -> list[np.ndarray]:
