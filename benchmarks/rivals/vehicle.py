@@ -122,7 +122,7 @@ class Learner(nn.Module):
         )
 
     def loss(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of a batch, padded to its longest text and masked if any is shorter."""
+        """Return the mean cross-entropy of a batch, padded to its longest text; masked if any is shorter."""
         real = tokens != 0
         longest = int(real.sum(1).max())
         tokens, real = tokens[:, :longest], real[:, :longest]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from fleetlora.bench.cohort_work import CohortWork, cut, mean
+from fleetlora.bench.cohort_work import CohortWork, Texts, cut, mean, spoken_lengths
 from fleetlora.bench.rivals import play
-from fleetlora.bench.train import Shape, TrainSpeed
+from fleetlora.bench.train import Shape, TrainSpeed, _apart, _rounds
 from fleetlora.console import Quiet
 from fleetlora.errors import FleetLoraError, InputError
 from fleetlora.lora import Adapter, Backbone, LocalTraining, LoraSpec, init_adapter, step_flops
@@ -48,7 +48,43 @@ def test_ranks_are_dealt_and_every_text_is_seen_once_a_round_by_its_vehicle(work
 
 def test_a_rounds_operations_are_those_of_each_vehicles_own_rank(work: CohortWork) -> None:
     each = [step_flops(work.backbone, work.spec, rank, 3, 5, 7) for rank in (1, 4, 2, 1)]
-    assert work.round_flops == 2 * sum(each)
+    assert work.round_flops == pytest.approx(2 * sum(each), rel=1e-12)
+
+
+def test_spoken_texts_have_the_lengths_of_requests_and_are_padded_to_a_batch() -> None:
+    rng = np.random.default_rng(0)
+    lengths = spoken_lengths(4000, 32, rng)
+    assert (lengths.min(), lengths.max()) == (3, pytest.approx(29, abs=3))
+    assert lengths.mean() == pytest.approx(11.04, abs=0.2)  # of CLINC150's training texts
+    assert spoken_lengths(4000, 12, rng).max() == 12
+    texts = Texts.drawn(np.arange(4) % 2, np.array([3, 5, 4, 9]), 1100, rng)
+    assert texts.lengths.tolist() == [3, 5, 4, 9]
+    batch = texts.batch(np.array([0, 1]))
+    assert batch["input_ids"].shape == (2, 5)
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+
+
+def test_a_loop_with_peft_comes_to_the_same_mean_though_texts_differ_in_length(
+    work: CohortWork, tmp_path: Path
+) -> None:
+    spoken = CohortWork.drawn(
+        work.backbone,
+        work.spec,
+        work.training,
+        ranks=(1, 4, 2),
+        vehicles=3,
+        rounds=2,
+        length=20,
+        spoken=True,
+        classes=7,
+        seed=1,
+    )
+    spoken.write(tmp_path / "work")
+    rival = play(
+        Path("benchmarks/rivals/peft_loop.py"), None, tmp_path / "work", tmp_path / "out", spoken.start
+    )
+    ours = _rounds(spoken, cache=False)
+    assert _apart(rival.aggregate, ours.aggregate, spoken.start)["error"] < 1e-5
 
 
 def test_the_mean_is_zero_beyond_a_vehicles_rank(work: CohortWork) -> None:

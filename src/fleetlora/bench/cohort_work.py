@@ -29,8 +29,8 @@ __all__ = ["CohortWork", "Texts", "cut", "mean", "random_bert", "spoken_lengths"
 #: Token ids below this are left to a vocabulary's special tokens; 0 pads.
 _FIRST_ID = 1000
 
-#: Of the 15,000 training texts of CLINC150 (Larson et al. 2019, requests spoken or typed to an assistant), how
-#: many have 3, 4, 5 … 33 tokens under BERT's uncased vocabulary, [CLS] and [SEP] included.
+#: Of the 15,000 training texts of CLINC150 (requests to an assistant; Larson et al. 2019), how many have 3, 4
+#: … 33 tokens under the uncased vocabulary of BERT, [CLS] and [SEP] included.
 SPOKEN = (
     *(28, 117, 268, 623, 977, 1551, 1866, 1920, 1746, 1542, 1185, 929, 664, 497, 327, 275, 154, 103),
     *(84, 49, 42, 21, 10, 10, 5, 2, 1, 1, 1, 1, 1),
@@ -63,7 +63,8 @@ class Texts:
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each text."""
-        return np.count_nonzero(self.ids, axis=1).astype(np.int32)
+        counts: np.ndarray = np.count_nonzero(self.ids, axis=1)
+        return counts
 
     def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the backbone's inputs, padded to the longest of ``rows``."""
@@ -76,7 +77,8 @@ class Texts:
 def spoken_lengths(count: int, longest: int, rng: np.random.Generator) -> np.ndarray:
     """Draw tokens of ``count`` texts as CLINC150 has them, cut off at ``longest``."""
     share = np.array(SPOKEN) / sum(SPOKEN)
-    return np.minimum(_SHORTEST + rng.choice(len(share), count, p=share), longest)
+    lengths: np.ndarray = np.minimum(_SHORTEST + rng.choice(len(share), count, p=share), longest)
+    return lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +143,11 @@ class CohortWork:
     def round_flops(self) -> float:
         """Operations of a round in which nothing is kept, and neither ranks nor texts are padded."""
         lengths = self.texts.lengths[self.schedules[0]].reshape(len(self.ranks), -1)
-        total = 0.0
-        for rank, mine in zip(self.ranks, lengths, strict=True):
-            for length, count in zip(*np.unique(mine, return_counts=True), strict=True):
-                total += count * step_flops(self.backbone, self.spec, rank, 1, int(length), self.start.n_classes)
-        return total
+        return sum(
+            step_flops(self.backbone, self.spec, rank, 1, length, self.start.n_classes)
+            for rank, mine in zip(self.ranks, lengths.tolist(), strict=True)
+            for length in mine
+        )
 
     def first(self, vehicles: int) -> CohortWork:
         """Return the work of the first few vehicles alone."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from fleetlora.lora.spec import LocalTraining
 
@@ -24,10 +25,11 @@ class _Slot:
     rate: float
     mean: Tensor
     square: Tensor
+    steps: Tensor
 
 
 class StackedAdamW:
-    """AdamW over stacked parameters whose first axis is the vehicle.
+    """AdamW over stacked parameters whose first axis is the vehicle, in torch's fused form.
 
     Args:
         parameters: Pairs (tensor (C, …), learning rate); updated in place.
@@ -36,27 +38,37 @@ class StackedAdamW:
 
     def __init__(self, parameters: Sequence[tuple[Tensor, float]], training: LocalTraining) -> None:
         self.training = training
-        self.steps = 0
-        self.slots = [_Slot(p, rate, torch.zeros_like(p), torch.zeros_like(p)) for p, rate in parameters]
+        self.slots = [
+            _Slot(p, rate, torch.zeros_like(p), torch.zeros_like(p), torch.tensor(0.0))
+            for p, rate in parameters
+        ]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], active: int) -> None:
         """Apply one step to the first ``active`` vehicles.
 
         Args:
-            gradients: One (active, …) tensor per parameter, in their order.
+            gradients: One contiguous (active, …) tensor per parameter, in their order.
             active: Vehicles that still train; must never grow.
         """
-        self.steps += 1
         beta1, beta2 = self.training.betas
-        correction1, correction2 = 1 - beta1**self.steps, 1 - beta2**self.steps
         for slot, gradient in zip(self.slots, gradients, strict=True):
-            value, mean, square = slot.value[:active], slot.mean[:active], slot.square[:active]
-            value.mul_(1 - slot.rate * self.training.weight_decay)
-            mean.lerp_(gradient, 1 - beta1)
-            square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            denominator = square.sqrt().div_(correction2**0.5).add_(self.training.eps)
-            value.addcdiv_(mean, denominator, value=-slot.rate / correction1)
+            adamw(
+                [slot.value[:active]],
+                [gradient],
+                [slot.mean[:active]],
+                [slot.square[:active]],
+                [],
+                [slot.steps],
+                fused=True,
+                amsgrad=False,
+                beta1=beta1,
+                beta2=beta2,
+                lr=slot.rate,
+                weight_decay=self.training.weight_decay,
+                eps=self.training.eps,
+                maximize=False,
+            )
 
 
 @torch.no_grad()

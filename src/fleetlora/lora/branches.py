@@ -48,10 +48,13 @@ class Stack:
         highest = max(a.rank for a in adapters)
         A = {n: torch.zeros(len(adapters), highest, _inputs(adapters, n)) for n in names}
         B = {n: torch.zeros(len(adapters), _outputs(adapters, n), highest) for n in names}
+        alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
         for c, adapter in enumerate(adapters):
-            for name in adapter.names:
-                A[name][c, : adapter.rank] = adapter.A[name]
-                B[name][c, :, : adapter.rank] = adapter.B[name]
+            alike.setdefault((adapter.rank, tuple(adapter.names)), []).append(c)
+        for (rank, held), members in alike.items():
+            for name in held:
+                A[name][members, :rank] = torch.stack([adapters[c].A[name] for c in members])
+                B[name][members, :, :rank] = torch.stack([adapters[c].B[name] for c in members])
         return cls(
             A,
             B,

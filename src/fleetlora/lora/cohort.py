@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fleetlora.errors import InputError
 from fleetlora.lora.adamw import StackedAdamW, clip_rows
@@ -265,13 +266,11 @@ class CohortTrainer:
             active = int((steps > step).sum())
             plans = [m.schedule[step] for m in chunk[:active]]
             counts = np.array([(plan >= 0).sum() for plan in plans])
-            gradients = [torch.zeros_like(value[:active]) for value in values]
             groups = self._groups(engine, plans)
             calls = (Gradients(stack.select(g.owners), g.rows, counts[g.owners], terms) for g in groups)
+            gradients: list[Tensor] = []
             for group, (losses, parts) in zip(groups, engine.each(calls), strict=True):
-                index = torch.from_numpy(group.owners)
-                for total, part in zip(gradients, parts, strict=True):
-                    total.index_add_(0, index, part)
+                gradients = _added(gradients, parts, group.owners, active)
                 np.add.at(sums, group.owners, losses)
                 meter.add(group.samples)
             if self.training.max_grad_norm is not None:
@@ -294,3 +293,14 @@ class CohortTrainer:
                 found[c] = found[c] + part if c in found else part
             meter.add(group.samples)
         return [found.get(c) for c in range(len(chunk))]
+
+
+def _added(totals: list[Tensor], parts: Sequence[Tensor], owners: np.ndarray, active: int) -> list[Tensor]:
+    """Add the ``parts`` (k, …) of vehicles ``owners`` (k,) to (active, …) sums; no sums yet are zeros."""
+    if not totals and np.array_equal(owners, np.arange(active)):
+        return [part.contiguous() for part in parts]
+    totals = totals or [part.new_zeros(active, *part.shape[1:]) for part in parts]
+    index = torch.from_numpy(owners)
+    for total, part in zip(totals, parts, strict=True):
+        total.index_add_(0, index, part)
+    return totals

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 STATE_BYTES, STATE_COPIES = 2**30, 6
 
 #: Ranks that differ by more than this share of a layer's smaller dimension are not padded to each other.
-RANK_SPREAD = 1 / 8
+RANK_SPREAD = 1 / 4
 
 
 @dataclass(frozen=True)
