@@ -44,9 +44,16 @@ def digest(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> st
     return str(whole.result["digest"])
 
 
+def test_the_result_tells_what_checkpoints_and_tables_took(tiny: dict[str, Any], tmp_path: Path) -> None:
+    values = _values(tiny) | {"evaluation": {"head_only": True}}
+    host = fleetlora.run(values, tmp_path / "run", report=False).result["host"]
+    assert 0 < host["checkpoints_seconds"] < host["seconds"]
+    assert 0 <= host["tables_seconds"] < host["seconds"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_a_resumed_run_ends_with_the_digest_of_one_that_neverstopped(
+def test_a_resumed_run_ends_with_the_digest_of_one_that_never_stopped(
     method: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny, method)
@@ -62,7 +69,7 @@ def test_a_resumed_run_ends_with_the_digest_of_one_that_neverstopped(
     assert not (resumed.path / "checkpoints").exists(), "they are of no use to a complete run"
 
 
-def test_it_does_not_matter_after_which_round_or_how_often_itstopped(
+def test_it_does_not_matter_after_which_round_or_how_often_it_stopped(
     tiny: dict[str, Any], digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = _values(tiny)

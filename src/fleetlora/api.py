@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ class _Saver:
     checkpoints: Checkpoints
 
     def __post_init__(self) -> None:
-        self.keeping = _Chore(self.settings.share)
+        self.keeping = self.study.chore("checkpoints", self.settings.share)
 
     @property
     def due(self) -> bool:
@@ -200,7 +200,7 @@ class _Recorder:
     progress: Progress
 
     def __post_init__(self) -> None:
-        self.writing = _Chore(_WRITING)
+        self.writing = self.saver.study.chore("tables", _WRITING)
 
     def on_round(self, report: RoundReport) -> None:
         self.writer.append("rounds", report.rounds)
@@ -254,6 +254,7 @@ class _Study:
     materials: Materials | CurveMaterials
     progress: Progress
     began: float
+    chores: list[tuple[str, _Chore]] = field(default_factory=list)
 
     @classmethod
     def of(cls, experiment: Experiment, progress: Progress, workshop: Workshop | None) -> _Study:
@@ -283,6 +284,11 @@ class _Study:
             vehicles=self.world.tracks.n_vehicles,
             rsus=len(self.world.sites),
         )
+
+    def chore(self, name: str, share: float) -> _Chore:
+        """Return work beside the rounds whose seconds the result will tell, with all others of its name."""
+        self.chores.append((name, _Chore(share)))
+        return self.chores[-1][1]
 
     def play(self, out: Path, overwrite: bool) -> None:
         """Play it from the start."""
@@ -373,6 +379,8 @@ class _Study:
         writer.append("contacts", contacts.to_arrow().take(contacts.overlap(0.0, end_s)))
         write_map(map_of(self.world, end_s), writer.map_path)
         host = {**versions(), "seconds": time.perf_counter() - self.began}
+        for name, chore in self.chores:
+            host[f"{name}_seconds"] = host.get(f"{name}_seconds", 0.0) + chore.took
         result = build_result(
             self.identity,
             writer.tables(),

@@ -34,9 +34,19 @@ def provenance_html(run: Run) -> str:
         ("digest of all results", str(result.get("digest", "–"))),
         ("layout of the files", str(result.get("schema", "–"))),
     ]
-    if isinstance(host.get("seconds"), int | float):
-        rows.append(("time on the host", span(float(host["seconds"]))))
-    rows += [(f"{key}", str(value)) for key, value in host.items() if key not in ("versions", "seconds")]
+    seconds = {
+        key: value
+        for key, value in host.items()
+        if key.endswith("seconds") and isinstance(value, int | float)
+    }
+    if whole := seconds.get("seconds"):
+        rows.append(("time on the host", span(whole)))
+        rows += [
+            (f"of that for {key.removesuffix('_seconds')}", f"{100 * value / whole:.1f} %")
+            for key, value in seconds.items()
+            if key != "seconds"
+        ]
+    rows += [(f"{key}", str(value)) for key, value in host.items() if key not in ("versions", *seconds)]
     rows += [(f"version of {name}", str(version)) for name, version in versions.items()]
     return table((), rows, "facts")
 
