@@ -71,7 +71,9 @@ class Executor:
             self.bench.meet(data)
         except FleetLoraError:
             self.tally.refused += 1
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Rust is no Exception
             self._find(_signature(error), data, "".join(traceback.format_exception(error)[-8:]))
         took_s = time.process_time() - began
         self.tally.executions += 1

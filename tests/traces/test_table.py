@@ -194,7 +194,7 @@ def test_bad_parquet_values_are_named_by_row(tmp_path: Path) -> None:
     path = tmp_path / "fixes.parquet"
     columns = {"vehicle": ["a", "b"], "t": [1, 2], "lat": [52.0, None], "lon": [[1.0], [2.0]]}
     pl.DataFrame(columns).write_parquet(path)
-    with pytest.raises(InputError, match="column 'lon' holds List"):
+    with pytest.raises(InputError, match="column 'lon' holds large_list"):
         Table(path=str(path)).read()
     pl.DataFrame({**columns, "lon": [21.0, 21.0]}).write_parquet(path)
     with pytest.raises(InputError, match=r"row 2: column 'lat' is empty"):

@@ -184,6 +184,9 @@ def _read_table(path: Path, table: str) -> pa.Table:
         with pq.ParquetFile(path, memory_map=False, page_checksum_verification=True) as file:
             check_parquet(file, len(file.schema_arrow), path)
             read = file.read()
+        read.validate(full=True)  # Polars ends the process where text, or a note, is not UTF-8
+        for note in (read.schema.metadata or {}).items():
+            b" ".join(note).decode("utf-8")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from error
     number = (read.schema.metadata or {}).get(b"fleetlora.schema", b"")

@@ -44,7 +44,7 @@ def holds_tracks(path: Path) -> bool:
 
     try:
         return _KEY in (pq.read_schema(path).metadata or {})
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         return False
 
 
@@ -75,7 +75,8 @@ def load_saved_tracks(path: Path) -> Tracks:
         with pq.ParquetFile(path) as file:
             check_parquet(file, len(file.schema_arrow), path)
         table = pq.read_table(path, read_dictionary=["vehicle"])
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError("not a readable Parquet file", where=str(path), mend=_MEND) from error
     about = _about(table.schema.metadata or {}, path)
     missing = [column for column in _COLUMNS if column not in table.column_names]

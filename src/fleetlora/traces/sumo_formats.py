@@ -145,6 +145,7 @@ def _read_parquet(path: Path) -> FcdColumns:
             check_parquet(file, len(found), path)
             columns = FcdColumns()
             for batch in file.iter_batches(_BLOCK_ROWS, columns=sorted(found.values())):
+                batch.validate(full=True)
                 _add_batch(columns, batch, found, path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"damaged or cut-off Parquet: {error}", where=str(path), mend=_HOW) from error

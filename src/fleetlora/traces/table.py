@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import field_validator, model_validator
@@ -107,16 +107,20 @@ class _ParquetTable:
         try:
             with pq.ParquetFile(path) as file:
                 check_parquet(file, len(wanted), path)
-            schema: dict[str, Any] = dict(pl.read_parquet_schema(path))
-            for name in wanted:
-                if name not in schema:
-                    raise _no_column(name, list(schema), path)
-                if schema[name].is_nested():
-                    problem = f"column {name!r} holds {schema[name]}, not one value a row"
-                    raise InputError(problem, where=str(path), mend="write one fix a row")
-            return cls(pl.read_parquet(path, columns=list(dict.fromkeys(wanted))), path)
-        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+                schema = file.schema_arrow
+                for name in wanted:
+                    if name not in schema.names:
+                        raise _no_column(name, schema.names, path)
+                    if pa.types.is_nested(schema.field(name).type):
+                        problem = f"column {name!r} holds {schema.field(name).type}, not one value a row"
+                        raise InputError(problem, where=str(path), mend="write one fix a row")
+                read = file.read(columns=list(dict.fromkeys(wanted)))
+            read.validate(full=True)  # Polars ends the process where text is not UTF-8
+            frame = pl.from_arrow(read)
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError("damaged Parquet file", where=str(path), mend="make it anew") from error
+        assert isinstance(frame, pl.DataFrame)
+        return cls(frame, path)
 
 
 def _no_column(name: str, known: list[str], path: Path) -> InputError:
