@@ -152,6 +152,7 @@ class BackboneSection(Settings):
     cache_mib: int = quantity(
         1536, "MiB", "memory for outputs of frozen layers, which are then computed once; 0 is none", ge=0
     )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where training and testing are computed")
 
 
 class LearnerSection(Settings):

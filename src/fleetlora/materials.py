@@ -67,7 +67,7 @@ class Materials:
         import torch
 
         for weights in self.backbone.model.state_dict().values():
-            yield weights.detach().contiguous().flatten().view(torch.uint8).numpy()
+            yield weights.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
         for data in self.tasks:
             yield from (*data.train.arrays(), *data.test.arrays())
         for shards in self.shards:
@@ -116,7 +116,7 @@ def load_backbone(experiment: Experiment, say: Say = lambda line: None) -> Backb
 
     path = resolve(experiment.backbone.path)
     say(f"loading the backbone ({experiment.backbone.path})")
-    return Backbone.from_path(path)
+    return Backbone.from_path(path).to(experiment.backbone.device)
 
 
 def load_task(experiment: Experiment, section: TaskSection, say: Say = lambda line: None) -> TaskData:

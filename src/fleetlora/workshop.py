@@ -26,7 +26,7 @@ from fleetlora.materials import (
 )
 
 if TYPE_CHECKING:
-    from fleetlora.lora import PrefixCache
+    from fleetlora.lora import Backbone, PrefixCache
     from fleetlora.tasks import TaskData
 
 __all__ = ["Workshop"]
@@ -61,10 +61,14 @@ class Workshop:
         """
         if experiment.learner.kind == "curve":
             return self._curve_materials(experiment, world, say)
-        path = experiment.backbone.path
-        backbone = self._keep("backbone", path, lambda: load_backbone(experiment, say))
+        section = experiment.backbone
+        backbone = self._keep(
+            "backbone", f"{section.device} {section.path}", lambda: load_backbone(experiment, say)
+        )
         tasks = [self._task(experiment, section, say) for section in experiment.tasks]
-        cache = self._keep("cache", _values(experiment, "backbone", "tasks"), lambda: _cache(experiment))
+        cache = self._keep(
+            "cache", _values(experiment, "backbone", "tasks"), lambda: _cache(experiment, backbone)
+        )
         shards = deal_shards(experiment, world, [data.train for data in tasks])
         return Materials(backbone, tasks, shards, cache)
 
@@ -99,7 +103,8 @@ def _values(experiment: Experiment, *sections: str) -> str:
     return json.dumps(experiment.model_dump(mode="json", include=set(sections)), sort_keys=True)
 
 
-def _cache(experiment: Experiment) -> PrefixCache:
+def _cache(experiment: Experiment, backbone: Backbone) -> PrefixCache:
     from fleetlora.lora import PrefixCache
+    from fleetlora.lora.memory import kept_bytes
 
-    return PrefixCache(experiment.backbone.cache_mib * 2**20)
+    return PrefixCache(kept_bytes(backbone.device, experiment.backbone.cache_mib * 2**20))

@@ -90,12 +90,18 @@ class Shards:
         progress: Is told how many there are.
 
     Raises:
-        InputError: No machine has as many free cores as a pass has threads.
+        InputError: No machine has as many free cores as a pass has threads, or the backbone is on a GPU.
     """
 
     def __init__(self, ray: Any, backbone: Backbone, cache_bytes: int, progress: Progress) -> None:
         import torch
 
+        if backbone.device.type != "cpu":
+            raise InputError(
+                "actors compute on processors",
+                where="backbone.device = cuda with --executor ray",
+                mend="set backbone.device to cpu, or leave --executor ray out",
+            )
         self.ray, threads = ray, torch.get_num_threads()
         free = [int(node["Resources"].get("CPU", 0)) // threads for node in ray.nodes() if node["Alive"]]
         mend = "compute with fewer threads (OMP_NUM_THREADS=1), which changes the digest, or add machines"

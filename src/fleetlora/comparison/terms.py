@@ -29,7 +29,7 @@ _OWN = (
 )
 
 #: Keys that decide nothing about how a run comes out, or what a comparison shows of it.
-_IDLE = ("name", "backbone.cache_mib", "evaluation.head_only", "checkpoint")
+_IDLE = ("name", "backbone.cache_mib", "backbone.device", "evaluation.head_only", "checkpoint")
 
 #: The keys of a section that is otherwise the method's own.
 _SHARED_BUDGET = ("budget.total_j", "budget.shares")

@@ -39,7 +39,7 @@ class StackedAdamW:
     def __init__(self, parameters: Sequence[tuple[Tensor, float]], training: LocalTraining) -> None:
         self.training = training
         self.slots = [
-            _Slot(p, rate, torch.zeros_like(p), torch.zeros_like(p), torch.tensor(0.0))
+            _Slot(p, rate, torch.zeros_like(p), torch.zeros_like(p), torch.zeros((), device=p.device))
             for p, rate in parameters
         ]
 

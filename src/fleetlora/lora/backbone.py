@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from fleetlora.errors import InputError
 from fleetlora.lora.loading import load_encoder, without_pooler
+from fleetlora.lora.memory import block_tokens
 from fleetlora.lora.sizes import AdapterLayout
 from fleetlora.lora.spec import LoraSpec
 from fleetlora.lora.targets import adapted_names
@@ -28,10 +29,6 @@ from fleetlora.lora.targets import adapted_names
 __all__ = ["Backbone", "Pooling"]
 
 Pooling = Literal["auto", "mean", "cls"]
-
-#: Bytes of the widest activation of one pass. Larger blocks fall out of the allocator's pool (glibc maps
-#: those over 32 MiB afresh each time), which costs more than larger products win.
-BLOCK_BYTES = 24 * 2**20
 
 #: Weights a token meets in the time that a layer takes to start: what a pass costs beside its tokens.
 PASS_WEIGHTS = 5e7
@@ -88,6 +85,30 @@ class Backbone:
         return cls(load_encoder(path), str(path), pooling)
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are, and all passes are made."""
+        return next(self.model.parameters()).device
+
+    def to(self, device: str) -> Backbone:
+        """Move the weights to ``cpu`` or ``cuda``; return itself.
+
+        Raises:
+            InputError: PyTorch sees no GPU.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError(
+                "PyTorch sees no GPU here",
+                where="backbone.device = cuda",
+                mend="set it to cpu, or install a build of PyTorch for this machine's GPU",
+            )
+        self.model.to(device)
+        return self
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """Return an array's values where the weights are."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    @property
     def n_layers(self) -> int:
         """Encoder layers."""
         return len(self.layers)
@@ -108,8 +129,8 @@ class Backbone:
 
     @property
     def block_tokens(self) -> int:
-        """Most tokens of one pass, such that its widest activation stays under :data:`BLOCK_BYTES`."""
-        return max(1, BLOCK_BYTES // (4 * self.widest))
+        """Most tokens of one pass on the device of the weights."""
+        return block_tokens(self.device, self.n_layers, self.width, self.widest)
 
     @property
     def pass_tokens(self) -> float:
@@ -148,7 +169,7 @@ class Backbone:
             batch: The model's inputs.
             depth: Layers below which the model runs, 0 … n_layers.
         """
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in batch.items()}
+        inputs = {name: self.tensor(value) for name, value in batch.items()}
         inputs = {k: v if v.is_floating_point() else v.long() for k, v in inputs.items()}
         return self.run_below(inputs, depth)
 
@@ -203,7 +224,7 @@ class Backbone:
     def features(self, batch: Mapping[str, np.ndarray]) -> Tensor:
         """Return the frozen encoder's pooled features of a batch, (n, d)."""
         mask = batch.get("attention_mask")
-        keep = None if mask is None else torch.from_numpy(np.asarray(mask, dtype=bool))
+        keep = None if mask is None else self.tensor(np.asarray(mask, dtype=bool))
         return self.pool(self.prefix(batch, self.n_layers), keep)
 
     def blank_inputs(self, batch: int, tokens: int) -> dict[str, Tensor]:

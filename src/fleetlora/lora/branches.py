@@ -42,8 +42,8 @@ class Stack:
     ranks: Tensor
 
     @classmethod
-    def of(cls, adapters: list[Adapter]) -> Stack:
-        """Stack copies of ``adapters``; a module one of them lacks is zero for it."""
+    def of(cls, adapters: list[Adapter], device: torch.device | None = None) -> Stack:
+        """Stack copies of ``adapters`` on a device; a module one of them lacks is zero for it."""
         names = list(dict.fromkeys(name for a in adapters for name in a.names))
         highest = max(a.rank for a in adapters)
         A = {n: torch.zeros(len(adapters), highest, _inputs(adapters, n)) for n in names}
@@ -56,18 +56,18 @@ class Stack:
                 A[name][members, :rank] = torch.stack([adapters[c].A[name] for c in members])
                 B[name][members, :, :rank] = torch.stack([adapters[c].B[name] for c in members])
         return cls(
-            A,
-            B,
-            torch.tensor([a.scale for a in adapters]).view(-1, 1, 1),
-            torch.stack([a.head["weight"] for a in adapters]).float(),
-            torch.stack([a.head["bias"] for a in adapters]).float(),
-            torch.tensor([a.rank for a in adapters]),
+            {name: value.to(device) for name, value in A.items()},
+            {name: value.to(device) for name, value in B.items()},
+            torch.tensor([a.scale for a in adapters], device=device).view(-1, 1, 1),
+            torch.stack([a.head["weight"] for a in adapters]).float().to(device),
+            torch.stack([a.head["bias"] for a in adapters]).float().to(device),
+            torch.tensor([a.rank for a in adapters], device=device),
         )
 
     def select(self, order: np.ndarray) -> Stack:
         """Return the vehicles ``order`` (k,): views if they are the first k in order, else copies."""
         whole = np.array_equal(order, np.arange(len(order)))
-        index = slice(len(order)) if whole else torch.from_numpy(order)
+        index = slice(len(order)) if whole else torch.from_numpy(order).to(self.scale.device)
         return Stack(
             {name: value[index] for name, value in self.A.items()},
             {name: value[index] for name, value in self.B.items()},
@@ -79,11 +79,10 @@ class Stack:
 
     def adapter(self, c: int, like: Adapter) -> Adapter:
         """Return a copy of vehicle c's adapter in ``like``'s shapes, with its factors if none are here."""
-        A = {n: self.A[n][c, : like.rank].clone() if n in self.A else like.A[n] for n in like.names}
-        B = {n: self.B[n][c, :, : like.rank].clone() if n in self.B else like.B[n] for n in like.names}
-        return Adapter(
-            like.rank, like.alpha, A, B, {"weight": self.weight[c].clone(), "bias": self.bias[c].clone()}
-        )
+        A = {n: _copied(self.A[n][c, : like.rank]) if n in self.A else like.A[n] for n in like.names}
+        B = {n: _copied(self.B[n][c, :, : like.rank]) if n in self.B else like.B[n] for n in like.names}
+        head = {"weight": _copied(self.weight[c]), "bias": _copied(self.bias[c])}
+        return Adapter(like.rank, like.alpha, A, B, head)
 
     def logits(self, features: Tensor) -> Tensor:
         """Return every vehicle's head on its own features: (k, b, d) to (k, b, c), k ≤ C."""
@@ -91,6 +90,10 @@ class Stack:
         return torch.baddbmm(
             self.bias[:count, None], features.to(self.weight.dtype), self.weight[:count].transpose(1, 2)
         )
+
+
+def _copied(value: Tensor) -> Tensor:
+    return value.clone().cpu()
 
 
 def _inputs(adapters: list[Adapter], name: str) -> int:
@@ -135,7 +138,8 @@ def merged(backbone: Backbone, adapter: Adapter | None) -> Iterator[None]:
             for name in adapter.names:
                 weight = backbone.linear(name).weight.data
                 saved[name] = weight.clone()
-                weight.addmm_(adapter.B[name], adapter.A[name], alpha=adapter.scale)
+                B, A = (factor[name].to(weight.device) for factor in (adapter.B, adapter.A))
+                weight.addmm_(B, A, alpha=adapter.scale)
         yield
     finally:
         for name, weight in saved.items():

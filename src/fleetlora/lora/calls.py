@@ -8,28 +8,68 @@ machine of the same kind. A cohort is cut into calls in one way only, whoever ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fleetlora.errors import InputError
 from fleetlora.lora.aggregation import LocalTerms
 from fleetlora.lora.branches import Stack
 from fleetlora.lora.metrics import Metrics, tally
 from fleetlora.lora.passes import Passes
 
-__all__ = ["Call", "Gradients", "Holdouts", "Score", "trained"]
+__all__ = ["Call", "Gradients", "Holdouts", "Score", "made", "trained"]
 
-T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
 
 
-class Call(Protocol[T_co]):
+class Call(Protocol[T]):
     """One pass, and what is wanted of it."""
 
-    def on(self, passes: Passes) -> T_co:
+    def on(self, passes: Passes) -> T:
         """Make the pass."""
         ...
+
+    def halves(self) -> tuple[Self, Self] | None:
+        """Return two calls for half of the samples each; ``None`` if there is one sample only."""
+        ...
+
+    def joined(self, one: T, other: T) -> T:
+        """Return the result of this call from those of its halves."""
+        ...
+
+
+def made(call: Call[T], passes: Passes) -> T:
+    """Return a call's result; one that a GPU has no memory for is made in halves.
+
+    Raises:
+        InputError: There is no memory for a single sample.
+    """
+    try:
+        return call.on(passes)
+    except torch.OutOfMemoryError as error:
+        halves = call.halves()
+        if halves is None:
+            raise InputError(
+                "the GPU has no memory for a single sample",
+                where=passes.backbone.path,
+                mend="set backbone.device to cpu, or end what else runs on the GPU",
+            ) from error
+    torch.cuda.empty_cache()
+    one, other = (made(half, passes) for half in halves)
+    return call.joined(one, other)
+
+
+def _halved(rows: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """Return lines and columns of both halves of ``rows`` (k, b): half the lines, or half of one line."""
+    lines, width = rows.shape
+    if lines > 1:
+        return (slice(lines // 2), slice(None)), (slice(lines // 2, None), slice(None))
+    if width > 1:
+        return (slice(None), slice(width // 2)), (slice(None), slice(width // 2, None))
+    return None
 
 
 def trained(stack: Stack, terms: LocalTerms) -> tuple[list[Tensor], list[Tensor]]:
@@ -59,13 +99,35 @@ class Gradients:
         stack, penalty = self.stack, self.terms.penalty
         factors, heads = trained(stack, self.terms)
         leaves = [value.requires_grad_() for value in (*factors, *heads)]
-        size = torch.tensor(self.sizes)
+        size = passes.backbone.tensor(self.sizes)
         losses = passes.losses(stack, self.rows) / size
         objective = losses.sum()
         if penalty is not None:  # a batch in several pieces pays it in parts
-            part = torch.from_numpy((self.rows >= 0).sum(axis=1)) / size
+            part = passes.backbone.tensor((self.rows >= 0).sum(axis=1)) / size
             objective = objective + (part * penalty(stack.A, stack.B, stack.ranks)).sum()
-        return losses.detach().numpy(), torch.autograd.grad(objective, leaves)
+        return losses.detach().cpu().numpy(), torch.autograd.grad(objective, leaves)
+
+    def halves(self) -> tuple[Gradients, Gradients] | None:
+        """Return two calls for half of the lines each, or of one line's samples."""
+        parts, every = _halved(self.rows), np.arange(len(self.rows))
+        if parts is None:
+            return None
+        one, other = (
+            Gradients(self.stack.select(every[lines]), self.rows[lines, some], self.sizes[lines], self.terms)
+            for lines, some in parts
+        )
+        return one, other
+
+    def joined(
+        self,
+        one: tuple[np.ndarray, tuple[Tensor, ...]],
+        other: tuple[np.ndarray, tuple[Tensor, ...]],
+    ) -> tuple[np.ndarray, tuple[Tensor, ...]]:
+        """Return both halves' lines, or the sums of one line."""
+        pairs = list(zip(one[1], other[1], strict=True))
+        if len(self.rows) > 1:
+            return np.concatenate([one[0], other[0]]), tuple(torch.cat(pair) for pair in pairs)
+        return one[0] + other[0], tuple(a + b for a, b in pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +146,24 @@ class Holdouts:
     def on(self, passes: Passes) -> list[Metrics]:
         """Return each vehicle's metrics."""
         labels, found = passes.store.examples.labels, []
-        for mine, scores in zip(self.rows, passes.logits(self.stack, self.rows), strict=True):
+        for mine, scores in zip(self.rows, passes.logits(self.stack, self.rows).cpu(), strict=True):
             real = mine >= 0
             found.append(tally(scores[torch.from_numpy(real)], labels[mine[real]]))
         return found
+
+    def halves(self) -> tuple[Holdouts, Holdouts] | None:
+        """Return two calls for half of the lines each, or of one line's samples."""
+        parts, every = _halved(self.rows), np.arange(len(self.rows))
+        if parts is None:
+            return None
+        one, other = (
+            Holdouts(self.stack.select(every[lines]), self.rows[lines, some]) for lines, some in parts
+        )
+        return one, other
+
+    def joined(self, one: list[Metrics], other: list[Metrics]) -> list[Metrics]:
+        """Return both halves' lines, or the sum of one line."""
+        return [*one, *other] if len(self.rows) > 1 else [one[0] + other[0]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,4 +182,15 @@ class Score:
     def on(self, passes: Passes) -> Metrics:
         """Return the metrics."""
         logits = self.head.logits(passes.features(self.rows)[None])[0]
-        return tally(logits, passes.store.examples.labels[self.rows])
+        return tally(logits.cpu(), passes.store.examples.labels[self.rows])
+
+    def halves(self) -> tuple[Score, Score] | None:
+        """Return two calls for half of the samples each."""
+        middle = len(self.rows) // 2
+        if not middle:
+            return None
+        return Score(self.head, self.rows[:middle]), Score(self.head, self.rows[middle:])
+
+    def joined(self, one: Metrics, other: Metrics) -> Metrics:
+        """Return the sum."""
+        return one + other

@@ -22,7 +22,7 @@ from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.aggregation import LocalTerms
 from fleetlora.lora.backbone import Backbone
 from fleetlora.lora.branches import Stack, merged
-from fleetlora.lora.calls import Call, Gradients, Holdouts, Score, trained
+from fleetlora.lora.calls import Call, Gradients, Holdouts, Score, made, trained
 from fleetlora.lora.examples import Examples
 from fleetlora.lora.members import LocalResult, Member, Meter, Progress, chunks, members_of
 from fleetlora.lora.metrics import Metrics
@@ -81,7 +81,7 @@ class _Here:
 
     def each(self, calls: Iterable[Call[T]]) -> Iterator[T]:
         for call in calls:
-            yield call.on(self._passes)
+            yield made(call, self._passes)
 
 
 class CohortTrainer:
@@ -178,7 +178,7 @@ class CohortTrainer:
         self._check(examples, [adapter], base)
         engine = self._engine(examples)
         chosen = np.arange(len(examples.labels)) if rows is None else np.asarray(rows, dtype=np.int64)
-        head = Stack.of([adapter.head_only()])
+        head = Stack.of([adapter.head_only()], self.backbone.device)
         meter, parts = Meter(progress, len(chosen)), []
         split = batches(chosen, engine.tokens, self.block_tokens)
         with engine.under(base, adapter):
@@ -231,7 +231,8 @@ class CohortTrainer:
         self, engine: Engine, chunk: list[Member], terms: LocalTerms, rate: float, meter: Meter
     ) -> list[LocalResult]:
         whole = self.training.train_adapter
-        stack = Stack.of([m.adapter if whole else m.adapter.head_only() for m in chunk])
+        received = [m.adapter if whole else m.adapter.head_only() for m in chunk]
+        stack = Stack.of(received, self.backbone.device)
         with engine.holding(np.concatenate([m.rows for m in chunk])):
             before = self._measure(engine, stack, chunk, meter)
             losses = self._fit(engine, stack, chunk, terms, rate, meter)
@@ -300,7 +301,7 @@ def _added(totals: list[Tensor], parts: Sequence[Tensor], owners: np.ndarray, ac
     if not totals and np.array_equal(owners, np.arange(active)):
         return [part.contiguous() for part in parts]
     totals = totals or [part.new_zeros(active, *part.shape[1:]) for part in parts]
-    index = torch.from_numpy(owners)
+    index = torch.from_numpy(owners).to(parts[0].device)
     for total, part in zip(totals, parts, strict=True):
         total.index_add_(0, index, part)
     return totals

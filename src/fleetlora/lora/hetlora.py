@@ -82,9 +82,9 @@ class HetLora(AveragedRule):
 
     def _tail(self, A: Mapping[str, Tensor], B: Mapping[str, Tensor], ranks: Tensor) -> Tensor:
         """Return the norms of the tails, summed over layers: (C,) of A (C, R, n), B (C, m, R), ranks (C,)."""
-        total = torch.zeros(len(ranks))
+        total = torch.zeros(len(ranks), device=ranks.device)
         for name, rows in A.items():
-            place = torch.arange(rows.shape[1])
+            place = torch.arange(rows.shape[1], device=ranks.device)
             tail = (place >= self._kept(ranks)[:, None]) & (place < ranks[:, None])  # (C, R)
             right = torch.linalg.vector_norm(rows * tail[:, :, None], dim=(1, 2))
             left = torch.linalg.vector_norm(B[name] * tail[:, None, :], dim=(1, 2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -49,6 +48,6 @@ class Passes:
     def losses(self, stack: Stack, rows: np.ndarray) -> Tensor:
         """Return each vehicle's summed cross-entropy over its samples in ``rows`` (k, b), (k,)."""
         logits = self.logits(stack, rows)
-        labels = torch.from_numpy(np.where(rows >= 0, self.store.examples.labels[rows], 0))
+        labels = self.backbone.tensor(np.where(rows >= 0, self.store.examples.labels[rows], 0))
         losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-        return (losses.view(rows.shape) * torch.from_numpy(rows >= 0)).sum(1)
+        return (losses.view(rows.shape) * self.backbone.tensor(rows >= 0)).sum(1)

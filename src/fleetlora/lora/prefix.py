@@ -75,10 +75,10 @@ class PrefixCache:
 class _Table:
     """Token rows of some examples, filled as they are asked for."""
 
-    def __init__(self, rows: np.ndarray, sizes: np.ndarray, width: int) -> None:
+    def __init__(self, rows: np.ndarray, sizes: np.ndarray, backbone: Backbone) -> None:
         self.rows = rows
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
-        self.memory = torch.empty(int(self.starts[-1]), width)
+        self.memory = torch.empty(int(self.starts[-1]), backbone.width, device=backbone.device)
         self.filled = np.zeros(len(rows), dtype=bool)
 
 
@@ -102,7 +102,7 @@ class PrefixStore:
         self._held: _Table | None = None
         every = np.arange(len(self.tokens))
         if self._bytes(every) <= cache.room_bytes:
-            self._whole = _Table(every, self.sizes, backbone.width)
+            self._whole = _Table(every, self.sizes, backbone)
 
     @property
     def keeps_all(self) -> bool:
@@ -116,7 +116,9 @@ class PrefixStore:
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which the encoder runs in this store's arithmetic."""
-        return torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32)
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.backbone.device.type, self.dtype)
 
     @contextlib.contextmanager
     def holding(self, rows: np.ndarray) -> Iterator[None]:
@@ -146,13 +148,13 @@ class PrefixStore:
         real = place < lengths[:, None]
         memory, starts = self._rows(rows)
         index = np.where(real, starts[:, None] + place, starts[:, None])
-        hidden = memory[torch.from_numpy(index.ravel())].view(len(rows), longest, -1)
-        return hidden, None if real.all() else torch.from_numpy(real)
+        hidden = memory[self.backbone.tensor(index.ravel())].view(len(rows), longest, -1)
+        return hidden, None if real.all() else self.backbone.tensor(real)
 
     def features(self, rows: np.ndarray) -> Tensor:
         """Return pooled features, (n, d), of ``rows`` (n,)."""
         memory, starts = self._rows(rows)
-        return memory[torch.from_numpy(starts)]
+        return memory[self.backbone.tensor(starts)]
 
     def _bytes(self, rows: np.ndarray) -> int:
         return int(self.sizes[rows].sum()) * self.backbone.width * 4
@@ -167,7 +169,7 @@ class PrefixStore:
         return table.memory, table.starts[np.searchsorted(table.rows, rows)]
 
     def _filled(self, distinct: np.ndarray) -> _Table:
-        table = _Table(distinct, self.sizes[distinct], self.backbone.width)
+        table = _Table(distinct, self.sizes[distinct], self.backbone)
         self._fill(table, distinct)
         return table
 
@@ -182,7 +184,7 @@ class PrefixStore:
                 part = same[begin : begin + step]
                 at = np.searchsorted(table.rows, part)
                 index = (table.starts[at][:, None] + np.arange(self.sizes[part[0]])).ravel()
-                table.memory[torch.from_numpy(index)] = self._run(part, length).reshape(len(index), -1)
+                table.memory[self.backbone.tensor(index)] = self._run(part, length).reshape(len(index), -1)
                 table.filled[at] = True
 
     def _run(self, rows: np.ndarray, length: int) -> Tensor:
@@ -190,7 +192,9 @@ class PrefixStore:
         below = self.cache.below(self) if self.pooled else None
         with self.arithmetic():
             if below is None:
-                hidden = self.backbone.prefix(self.examples.batch(filled), self.depth)
+                batch = dict(self.examples.batch(filled))
+                batch.pop("attention_mask", None)  # nothing is padded
+                hidden = self.backbone.prefix(batch, self.depth)
             else:
                 hidden = self.backbone.suffix(below.hidden(filled)[0], None, below.depth)
             if hidden.shape[1] != length:
