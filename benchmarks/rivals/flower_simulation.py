@@ -44,7 +44,7 @@ def client_app(folder: str) -> ClientApp:
         rank = work.ranks[vehicle]
         learner.receive(message.content["adapter"].to_torch_state_dict(), rank)
         learner.train_on(*work.batches(number, vehicle))
-        own = {name: value.detach() for name, value in learner.own(rank).items()}
+        own = {name: value.detach().cpu() for name, value in learner.own(rank).items()}
         return Message(
             content=RecordDict({"adapter": ArrayRecord(own), "task": message.content["task"]}),
             reply_to=message,
@@ -79,7 +79,7 @@ def server_app(work: Work, clock: Clock, out: str, cores: int) -> ServerApp:
 
 
 def _order(state: Any, work: Work, number: int, vehicle: int, node: int) -> Message:
-    mine = {name: cut(name, value, work.ranks[vehicle]).contiguous() for name, value in state.items()}
+    mine = {name: cut(name, value, work.ranks[vehicle]).cpu().contiguous() for name, value in state.items()}
     task = ConfigRecord({"round": number, "vehicle": vehicle})
     return Message(
         content=RecordDict({"adapter": ArrayRecord(mine), "task": task}),
@@ -104,12 +104,13 @@ def worked() -> float:
 def main(folder: str, out: str) -> None:
     """Play all rounds."""
     work, cores = Work.read(folder), os.cpu_count() or 1
+    gpus = torch.cuda.device_count() if work.settings["device"] == "cuda" else 0
     run_simulation(
         server_app(work, Clock(worked), out, cores),
         client_app(folder),
         num_supernodes=len(work.ranks),
         backend_config={
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            "client_resources": {"num_cpus": 1, "num_gpus": gpus / cores},
             "init_args": {"num_cpus": cores, "include_dashboard": False, "log_to_driver": False},
         },
     )

@@ -10,6 +10,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Work:
     def read(cls, folder: str | Path) -> Work:
         """Read ``work.json`` and ``work.safetensors``."""
         settings = json.loads((Path(folder) / "work.json").read_text("utf-8"))
-        tensors = load_file(Path(folder) / "work.safetensors")
+        tensors = load_file(Path(folder) / "work.safetensors", device=settings["device"])
         tokens, labels = tensors.pop("tokens"), tensors.pop("labels")
         return cls(settings, settings["ranks"], settings["weights"], tensors, tokens, labels)
 
@@ -83,6 +84,7 @@ class Learner(nn.Module):
         classes, width = work.start["head/weight"].shape
         self.head = nn.Linear(width, classes)
         self.rank = 0
+        self.to(self.settings["device"])
 
     def _config(self, rank: int) -> LoraConfig:
         return LoraConfig(r=rank, lora_alpha=self.settings["alpha"], target_modules=list(self.layers))
@@ -126,13 +128,15 @@ class Learner(nn.Module):
         real = tokens != 0
         longest = int(real.sum(1).max())
         tokens, real = tokens[:, :longest], real[:, :longest]
-        if real.all():
-            pooled = self.model(input_ids=tokens).last_hidden_state.mean(1)
-        else:
-            hidden = self.model(input_ids=tokens, attention_mask=real.long()).last_hidden_state
-            share = real / real.sum(1, keepdim=True)
-            pooled = torch.bmm(share[:, None], hidden)[:, 0]
-        return nn.functional.cross_entropy(self.head(pooled), labels)
+        half = self.settings["dtype"] == "bfloat16"
+        with torch.autocast(tokens.device.type, torch.bfloat16) if half else nullcontext():
+            if real.all():
+                pooled = self.model(input_ids=tokens).last_hidden_state.mean(1)
+            else:
+                hidden = self.model(input_ids=tokens, attention_mask=real.long()).last_hidden_state
+                share = (real / real.sum(1, keepdim=True)).to(hidden.dtype)
+                pooled = torch.bmm(share[:, None], hidden)[:, 0]
+        return nn.functional.cross_entropy(self.head(pooled.float()), labels)
 
     def train_on(self, tokens: Tensor, labels: Tensor) -> None:
         """Take one step for every batch of ``tokens`` (steps, batch, length)."""
@@ -155,7 +159,7 @@ def add_to(total: State, own: State, weight: float) -> None:
     """Add a vehicle's parameters, zero beyond its rank, to a weighted sum."""
     for name, value in own.items():
         rank = value.shape[1 if name.startswith("B/") else 0]
-        cut(name, total[name], rank).add_(value, alpha=weight)
+        cut(name, total[name], rank).add_(value.to(total[name].device), alpha=weight)
 
 
 class Clock:
@@ -178,6 +182,8 @@ class Clock:
     def end(self) -> None:
         """End it."""
         assert self._began is not None
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         wall = time.perf_counter() - self._began[1]
         self.cpu_s.append(self.worked() - self._began[0])
         self.wall_s.append(wall)
@@ -188,7 +194,8 @@ def write(folder: str | Path, state: State, clock: Clock, **notes: Any) -> None:
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     save_file(
-        {name: value.detach().contiguous() for name, value in state.items()}, out / "aggregate.safetensors"
+        {name: value.detach().cpu().contiguous() for name, value in state.items()},
+        out / "aggregate.safetensors",
     )
     (out / "seconds.json").write_text(
         json.dumps({"cpu_s": clock.cpu_s, "wall_s": clock.wall_s, **notes}) + "\n", "utf-8"

@@ -117,5 +117,6 @@ def test_a_missing_program_or_interpreter_is_refused_with_its_mend(tmp_path: Pat
 def test_a_program_that_fails_is_told_with_its_last_words(work: CohortWork, tmp_path: Path) -> None:
     program = tmp_path / "rival.py"
     program.write_text("raise SystemExit('out of luck')\n")
+    work.write(tmp_path)
     with pytest.raises(FleetLoraError, match=r"rival\.py failed: out of luck"):
         play(program, None, tmp_path, tmp_path / "out", work.start)

@@ -158,13 +158,20 @@ class CohortWork:
             self.backbone, self.spec, self.training, ranks, weights, start, self.texts, schedules
         )
 
-    def write(self, folder: Path) -> None:
-        """Leave ``work.json`` and ``work.safetensors``, which need no code of ours to be read."""
+    def write(self, folder: Path, device: str = "cpu") -> None:
+        """Leave ``work.json`` and ``work.safetensors``, which need no code of ours to be read.
+
+        Args:
+            folder: Where.
+            device: Where whoever reads them is to compute, ``cpu`` or ``cuda``.
+        """
         from safetensors.torch import save_file
 
         training, spec = self.training, self.spec
         settings = {
             "model": str(Path(self.backbone.path).resolve()),
+            "device": device,
+            "dtype": training.dtype,
             "targets": list(self.start.names),
             "alpha": spec.alpha,
             "ranks": list(self.ranks),

@@ -78,6 +78,8 @@ def play(program: Path, python: Path | None, work: Path, out: Path, start: Adapt
         FleetLoraError: It failed.
     """
     surroundings = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if json.loads((work / "work.json").read_text("utf-8"))["device"] == "cpu":
+        surroundings["CUDA_VISIBLE_DEVICES"] = ""  # pfl would take a GPU that it sees
     if python is not None:
         surroundings.pop("PYTHONPATH", None)  # ours would hide what the environment pins
     command = [str(python or sys.executable), str(program), str(work), str(out)]

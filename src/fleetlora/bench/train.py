@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainSpeed"]
 
-_GEMM = 2048  # rows and columns of the products whose speed is taken for the peak
+_GEMM = {"cpu": 2048, "cuda": 8192}  # rows and columns of the products whose speed is taken for the peak
+#: Layers, width and heads of the backbones.
+_SIZES = {"small": (2, 64, 4), "minilm": (6, 384, 12), "base": (12, 768, 12)}
 _CLASSES = 20
 
 
@@ -39,7 +41,10 @@ class Shape(Settings):
     """A backbone, and a cohort that trains on it."""
 
     name: str = Field(description="what it is called in results")
-    backbone: str = Field("small", description="'small', or 'minilm': the asset if it is in the cache")
+    backbone: Literal["small", "minilm", "base"] = Field(
+        "small",
+        description="'minilm' is the asset if it is in the cache; 'base' is as large as BERT or ViT-B",
+    )
     top: int | None = quantity(None, "1", "adapted encoder layers from the top; all if not given", ge=1)
     tokens: int = quantity(32, "1", "tokens of every text, or the most", ge=2, le=64)
     spoken: bool = Field(False, description="lengths of texts as those of CLINC150")
@@ -72,6 +77,12 @@ class TrainSpeed(Settings):
     )
     rivals: Path = Field(Path("benchmarks/rivals"), description="folder of the rivals' programs")
     bfloat16_vehicles: int = quantity(1, "1", "vehicles for which bfloat16 is timed; 0 for none", ge=0)
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="where all programs compute; on a GPU the clock on the wall counts"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="arithmetic of all programs' encoders"
+    )
     seed: int = quantity(0, "1", "seed of weights, texts and batches", ge=0)
 
     def measure(self, progress: Progress) -> dict[str, Any]:
@@ -89,7 +100,8 @@ class TrainSpeed(Settings):
         settings = self.model_dump(mode="json", exclude={"rivals", "rivals_python"})
         return {
             "settings": settings | {"rivals_python": self.rivals_python is not None},
-            "clock": "processor seconds of all processes, one thread each",
+            "clock": self._clock,
+            "counted": "seconds of all processors, one thread each; on a GPU those on the wall",
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "cases": cases,
         }
@@ -103,7 +115,7 @@ class TrainSpeed(Settings):
                 f"GEMM {case['gemm_flops_per_s'] / 1e9:.0f} GFLOP/s"
             )
             for name, one in case["programs"].items():
-                line = f"  {name:<14} {one['cpu']['median_s']:8.3f} s"
+                line = f"  {name:<14} {one[measured['clock']]['median_s']:8.3f} s"
                 if "ratio" in one:
                     line += f", {one['ratio']:.2f}× {case['best_rival']}"
                 if "gemm_share" in one:
@@ -123,12 +135,12 @@ class TrainSpeed(Settings):
 
         backbone, weights = self._backbone(shape, folder)
         work = self._work(shape, backbone)
-        work.write(folder / "work")
+        work.write(folder / "work", self.device)
         played: dict[str, Played] = {}
         progress.say(f"{shape.name}: fleetlora")
-        peaks = [_gemm_s()]
+        peaks = [_gemm_s(self.device, self.dtype)]
         played["fleetlora"] = _rounds(work, cache=False)
-        peaks.append(_gemm_s())
+        peaks.append(_gemm_s(self.device, self.dtype))
         played["with cache"] = _rounds(work, cache=True)
         for name, program in self._rivals().items():
             progress.say(f"{shape.name}: {name}")
@@ -140,7 +152,7 @@ class TrainSpeed(Settings):
             "layers": backbone.n_layers,
             "width": backbone.width,
             "round_flops": work.round_flops,
-            "gemm_flops_per_s": 2 * _GEMM**3 / min(peaks),
+            "gemm_flops_per_s": 2 * _GEMM[self.device] ** 3 / min(peaks),
             "programs": {
                 name: {
                     "cpu": spread(one.cpu_s[1:]),
@@ -152,12 +164,16 @@ class TrainSpeed(Settings):
                 for name, one in played.items()
             },
         }
-        _compare(case)
+        _compare(case, self._clock)
         case["bfloat16"] = None
-        if self.bfloat16_vehicles:
+        if self.bfloat16_vehicles and self.dtype == "float32":
             progress.say(f"{shape.name}: bfloat16")
             case["bfloat16"] = self._bfloat16(work.first(self.bfloat16_vehicles))
         return case
+
+    @property
+    def _clock(self) -> Literal["cpu", "wall"]:
+        return "cpu" if self.device == "cpu" else "wall"
 
     def _rivals(self) -> dict[str, Path]:
         """Return the programs that are played, by name."""
@@ -178,9 +194,8 @@ class TrainSpeed(Settings):
         if real:
             path = resolve("asset:minilm")
         else:
-            layers, width, heads = (6, 384, 12) if shape.backbone == "minilm" else (2, 64, 4)
-            path = random_bert(folder / "backbone", layers, width, heads, 4000, self.seed)
-        return Backbone.from_path(path), "real" if real else "random"
+            path = random_bert(folder / "backbone", *_SIZES[shape.backbone], 4000, self.seed)
+        return Backbone.from_path(path).to(self.device), "real" if real else "random"
 
     def _work(self, shape: Shape, backbone: Backbone) -> CohortWork:
         from fleetlora.bench.cohort_work import CohortWork
@@ -190,7 +205,7 @@ class TrainSpeed(Settings):
         return CohortWork.drawn(
             backbone,
             LoraSpec(layers=layers),
-            LocalTraining(steps=self.steps, batch_size=self.batch_size),
+            LocalTraining(steps=self.steps, batch_size=self.batch_size, dtype=self.dtype),
             ranks=self.ranks,
             vehicles=shape.vehicles,
             rounds=self.repeats + 1,
@@ -203,7 +218,10 @@ class TrainSpeed(Settings):
     def _bfloat16(self, work: CohortWork) -> dict[str, Any]:
         """Time both arithmetics on a few vehicles, for where bfloat16 is emulated it takes long."""
         whole, half = _rounds(work, cache=False), _rounds(work, cache=False, dtype="bfloat16")
-        seconds = {"float32": spread(whole.cpu_s[1:]), "bfloat16": spread(half.cpu_s[1:])}
+        seconds = {
+            name: spread(getattr(one, f"{self._clock}_s")[1:])
+            for name, one in (("float32", whole), ("bfloat16", half))
+        }
         return {
             "vehicles": len(work.ranks),
             **seconds,
@@ -213,14 +231,14 @@ class TrainSpeed(Settings):
         }
 
 
-def _rounds(work: CohortWork, cache: bool, dtype: str = "float32") -> Played:
+def _rounds(work: CohortWork, cache: bool, dtype: str | None = None) -> Played:
     """Play the work with the cohort trainer."""
     from fleetlora.bench.cohort_work import cut, mean
     from fleetlora.bench.rivals import Played
     from fleetlora.lora.cohort import CohortTrainer
     from fleetlora.lora.prefix import PrefixCache
 
-    training = work.training.model_copy(update={"dtype": dtype})
+    training = work.training.model_copy(update={"dtype": dtype or work.training.dtype})
     kept = PrefixCache() if cache else PrefixCache(limit_bytes=0)
     trainer = CohortTrainer(work.backbone, work.spec, training, kept)
     state, cpu_s, wall_s, loss = work.start, [], [], 0.0
@@ -239,13 +257,24 @@ def _rounds(work: CohortWork, cache: bool, dtype: str = "float32") -> Played:
     return Played(state, cpu_s, wall_s, {"cores": 1, "loss": loss})
 
 
-def _gemm_s() -> float:
-    """Return the least seconds of a large product of matrices."""
+def _gemm_s(device: str, dtype: str) -> float:
+    """Return the least seconds of a large product of matrices: of the processor, or on the wall on a GPU."""
     import torch
 
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(_GEMM, _GEMM, generator=generator) for _ in range(2))
-    return min(timed(lambda: left @ right, repeats=3)[0])
+    size, generator = _GEMM[device], torch.Generator().manual_seed(0)
+    left, right = (
+        torch.randn(size, size, generator=generator).to(device, getattr(torch, dtype)) for _ in range(2)
+    )
+    if device == "cpu":
+        return min(timed(lambda: left @ right, repeats=3)[0])
+    seconds = []
+    for _ in range(10):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        left @ right
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def _apart(found: Adapter, reference: Adapter, start: Adapter) -> dict[str, float]:
@@ -260,17 +289,17 @@ def _apart(found: Adapter, reference: Adapter, start: Adapter) -> dict[str, floa
     return {"error": float(error), "largest": float((one - other).abs().max())}
 
 
-def _compare(case: dict[str, Any]) -> None:
+def _compare(case: dict[str, Any], clock: str) -> None:
     """Add what follows from the seconds: the best rival, ratios to it, and shares of the GEMM's speed."""
     from fleetlora.bench.rivals import RIVALS
 
     programs = case["programs"]
     best = min(
-        (name for name in programs if name in RIVALS), key=lambda name: programs[name]["cpu"]["median_s"]
+        (name for name in programs if name in RIVALS), key=lambda name: programs[name][clock]["median_s"]
     )
     case["best_rival"] = best
     for name in ("fleetlora", "with cache"):
-        programs[name]["ratio"] = programs[best]["cpu"]["median_s"] / programs[name]["cpu"]["median_s"]
+        programs[name]["ratio"] = programs[best][clock]["median_s"] / programs[name][clock]["median_s"]
     for name in ("fleetlora", best):  # these make every product that is counted
-        took = programs[name]["cpu"]["median_s"]
+        took = programs[name][clock]["median_s"]
         programs[name]["gemm_share"] = case["round_flops"] / took / case["gemm_flops_per_s"]
