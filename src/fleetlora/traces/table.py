@@ -115,8 +115,8 @@ class _ParquetTable:
                         problem = f"column {name!r} holds {schema.field(name).type}, not one value a row"
                         raise InputError(problem, where=str(path), mend="write one fix a row")
                 read = file.read(columns=list(dict.fromkeys(wanted)))
-            read.validate(full=True)  # Polars ends the process where text is not UTF-8
-            frame = pl.from_arrow(read)
+            read.validate(full=True)  # Polars ends the process where text, or a note, is not UTF-8
+            frame = pl.from_arrow(pa.table(read.columns, names=read.column_names))
         except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError("damaged Parquet file", where=str(path), mend="make it anew") from error
         assert isinstance(frame, pl.DataFrame)
