@@ -11,7 +11,8 @@
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
 file as JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the
-cities' files.
+cities' files. With `--curve FILE` nothing is trained: a curve fitted to runs of the main stage stands in, and
+the name of the result says so.
 """
 
 from __future__ import annotations
@@ -104,8 +105,10 @@ class Untrained:
 class Study:
     """Runs the stages."""
 
-    def __init__(self, data: Path, out: Path, jobs: int, progress: Progress) -> None:
-        self.data, self.out, self.jobs, self.progress = data, out, jobs, progress
+    def __init__(
+        self, data: Path, out: Path, jobs: int, progress: Progress, curve: Path | None = None
+    ) -> None:
+        self.data, self.out, self.jobs, self.progress, self.curve = data, out, jobs, progress, curve
 
     def source(self, city: str) -> Path:
         """Return the city's file with ``data/`` put in its place."""
@@ -200,6 +203,9 @@ class Study:
         settings: tuple[str, ...] = (),
         tuned: bool = True,
     ) -> None:
+        if self.curve is not None:
+            name = f"{name}-curve"
+            settings = (*settings, "learner.kind=curve", f"learner.curve={self.curve.resolve()}")
         done = compare(
             self.source(city),
             methods,
@@ -244,6 +250,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--curve", type=Path, help="stands in for training; main has none")
     return parser.parse_args()
 
 
@@ -260,6 +267,6 @@ def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
 if __name__ == "__main__":
     given = _arguments()
     with progress_on() as shown:
-        study = Study(given.data, given.out, given.jobs, shown)
+        study = Study(given.data, given.out, given.jobs, shown, given.curve)
         for _ in _stages(study, given.stage, given.city or list(CITIES)):
             pass

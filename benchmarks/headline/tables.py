@@ -63,12 +63,15 @@ def results(document: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
     target = 100 * document["target"]["accuracy"]
+    learner = document.get("learner") or {}
+    errors = [f"{name} {points:.1f}" for name, points in learner.get("error_points", {}).items()]
+    trained = f" **Not trained**: a fitted curve, wrong by points on {', '.join(errors)}." if errors else ""
     return "\n".join(
         [
             *lines,
             "",
             f"Mean over seeds {', '.join(map(str, document['seeds']))} with 95 % bootstrap intervals; "
-            f"target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J.",
+            f"target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J.{trained}",
         ]
     )
 
