@@ -61,10 +61,8 @@ class Workshop:
         """
         if experiment.learner.kind == "curve":
             return self._curve_materials(experiment, world, say)
-        section = experiment.backbone
-        backbone = self._keep(
-            "backbone", f"{section.device} {section.path}", lambda: load_backbone(experiment, say)
-        )
+        model = f"{experiment.backbone.device} {experiment.backbone.path}"
+        backbone = self._keep("backbone", model, lambda: load_backbone(experiment, say))
         tasks = [self._task(experiment, section, say) for section in experiment.tasks]
         cache = self._keep(
             "cache", _values(experiment, "backbone", "tasks"), lambda: _cache(experiment, backbone)

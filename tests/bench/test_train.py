@@ -80,9 +80,8 @@ def test_a_loop_with_peft_comes_to_the_same_mean_though_texts_differ_in_length(
         seed=1,
     )
     spoken.write(tmp_path / "work")
-    rival = play(
-        Path("benchmarks/rivals/peft_loop.py"), None, tmp_path / "work", tmp_path / "out", spoken.start
-    )
+    program = Path(__file__).parents[2] / "benchmarks" / "rivals" / "peft_loop.py"
+    rival = play(program, None, tmp_path / "work", tmp_path / "out", spoken.start)
     ours = _rounds(spoken, cache=False)
     assert _apart(rival.aggregate, ours.aggregate, spoken.start)["error"] < 1e-5
 

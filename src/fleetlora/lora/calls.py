@@ -62,14 +62,20 @@ def made(call: Call[T], passes: Passes) -> T:
     return call.joined(one, other)
 
 
-def _halved(rows: np.ndarray) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Return lines and columns of both halves of ``rows`` (k, b): half the lines, or half of one line."""
+def _halved(stack: Stack, rows: np.ndarray) -> list[tuple[slice, Stack, np.ndarray]] | None:
+    """Return both halves of ``rows`` (k, b), with which lines they are of and those lines' vehicles.
+
+    Half of the lines each, or of a single line half of its samples; ``None`` if it has one.
+    """
     lines, width = rows.shape
+    if rows.size < 2:
+        return None
     if lines > 1:
-        return (slice(lines // 2), slice(None)), (slice(lines // 2, None), slice(None))
-    if width > 1:
-        return (slice(None), slice(width // 2)), (slice(None), slice(width // 2, None))
-    return None
+        parts = [(some, rows[some]) for some in (slice(lines // 2), slice(lines // 2, None))]
+    else:
+        parts = [(slice(None), half) for half in (rows[:, : width // 2], rows[:, width // 2 :])]
+    every = np.arange(lines)
+    return [(some, stack.select(every[some]), half) for some, half in parts]
 
 
 def trained(stack: Stack, terms: LocalTerms) -> tuple[list[Tensor], list[Tensor]]:
@@ -109,13 +115,10 @@ class Gradients:
 
     def halves(self) -> tuple[Gradients, Gradients] | None:
         """Return two calls for half of the lines each, or of one line's samples."""
-        parts, every = _halved(self.rows), np.arange(len(self.rows))
+        parts = _halved(self.stack, self.rows)
         if parts is None:
             return None
-        one, other = (
-            Gradients(self.stack.select(every[lines]), self.rows[lines, some], self.sizes[lines], self.terms)
-            for lines, some in parts
-        )
+        one, other = (Gradients(stack, rows, self.sizes[lines], self.terms) for lines, stack, rows in parts)
         return one, other
 
     def joined(
@@ -153,12 +156,10 @@ class Holdouts:
 
     def halves(self) -> tuple[Holdouts, Holdouts] | None:
         """Return two calls for half of the lines each, or of one line's samples."""
-        parts, every = _halved(self.rows), np.arange(len(self.rows))
+        parts = _halved(self.stack, self.rows)
         if parts is None:
             return None
-        one, other = (
-            Holdouts(self.stack.select(every[lines]), self.rows[lines, some]) for lines, some in parts
-        )
+        one, other = (Holdouts(stack, rows) for _, stack, rows in parts)
         return one, other
 
     def joined(self, one: list[Metrics], other: list[Metrics]) -> list[Metrics]:

@@ -109,6 +109,7 @@ class CohortTrainer:
         self.dtype = torch.bfloat16 if training.dtype == "bfloat16" else torch.float32
         self.cache = cache if cache is not None else PrefixCache()
         self.block_tokens = block_tokens or backbone.block_tokens
+        self.pass_tokens = backbone.pass_tokens
 
     def train(
         self,
@@ -280,7 +281,7 @@ class CohortTrainer:
         return [float(total / count) if count else nan for total, count in zip(sums, steps, strict=True)]
 
     def _groups(self, engine: Engine, plans: Sequence[np.ndarray]) -> list[Group]:
-        return pack(plans, engine.tokens, self.block_tokens, self.backbone.pass_tokens)
+        return pack(plans, engine.tokens, self.block_tokens, self.pass_tokens)
 
     def _measure(
         self, engine: Engine, stack: Stack, chunk: list[Member], meter: Meter
