@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fleetlora import limits
+from fleetlora import limits, parquet
 from fleetlora.config import load_experiment, load_traces
 from fleetlora.documents import parse_json, parse_toml, read_json
 from fleetlora.errors import ConfigError, InputError
@@ -137,7 +137,7 @@ def test_parquet_that_declares_immense_tables_is_refused_before_they_are_made(
 ) -> None:
     names = ("vehicle", "t", "lat", "lon") if source == "table" else ("time", "id", "x", "y")
     pq.write_table(pa.table({name: np.zeros(300) for name in names}), tmp_path / "a.parquet")
-    monkeypatch.setattr(limits, "TABLE_VALUES", 1000)
+    monkeypatch.setattr(parquet, "TABLE_VALUES", 1000)
     kind: Any = TRACE_SOURCES.get(source)
     with pytest.raises(InputError, match="too large: it declares 300 rows"):
         kind(path=str(tmp_path / "a.parquet")).read()

@@ -10,15 +10,12 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fleetlora.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 __all__ = [
     "ARCHIVE_BYTES",
@@ -34,7 +31,6 @@ __all__ = [
     "UNPACKED_RATIO",
     "WEIGHTS_BYTES",
     "Unzipped",
-    "check_parquet",
     "check_ratio",
     "check_size",
     "names_array",
@@ -134,26 +130,6 @@ class Unzipped(gzip.GzipFile):
 
 #: What a damaged gzip file raises.
 GZIP_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
-
-
-def check_parquet(file: pq.ParquetFile, columns: int, where: str | Path) -> None:
-    """Refuse a Parquet file that declares more values or bytes than are read, before any is allocated.
-
-    Args:
-        file: The file, opened.
-        columns: How many columns are read.
-        where: Its path.
-
-    Raises:
-        InputError: It declares too much.
-    """
-    about = file.metadata
-    values = about.num_rows * max(columns, 1)
-    if about.num_rows < 0 or values > TABLE_VALUES:
-        raise too_large(f"it declares {about.num_rows} rows; at most {TABLE_VALUES} values are read", where)
-    unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-    if unpacked > TEXT_BYTES:
-        raise too_large(f"it declares {unpacked} bytes unpacked; at most {TEXT_BYTES} are read", where)
 
 
 def names_array(names: Sequence[Any], what: str, where: str | Path) -> NDArray[np.str_]:

@@ -201,7 +201,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(tmp_path: Path) -> None:
     cut_short, foreign = tmp_path / "short.parquet", tmp_path / "foreign.parquet"
     cut_short.write_bytes(good.read_bytes()[:-100])
     pl.DataFrame({"a": [1]}).write_parquet(foreign)
-    with pytest.raises(InputError, match=r"short\.parquet: not a readable Parquet file\n.*traces convert"):
+    with pytest.raises(InputError, match=r"short\.parquet: damaged Parquet: .*\n.*traces convert"):
         Tracks.load(cut_short)
     with pytest.raises(InputError, match=r"foreign\.parquet: a Parquet file, but not one of tracks"):
         Tracks.load(foreign)

@@ -12,7 +12,8 @@ import numpy as np
 
 from fleetlora.documents import check_shape, parse_json, read_json, read_toml
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.limits import DOCUMENT_BYTES, check_parquet, check_size
+from fleetlora.limits import DOCUMENT_BYTES, check_size
+from fleetlora.parquet import read_parquet
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
 from fleetlora.records.migration import check_layout, migrated_result, migrated_table
 from fleetlora.records.result import RunIdentity, build_result
@@ -175,20 +176,9 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _read_table(path: Path, table: str) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not path.exists():
         raise _missing(path)
-    try:
-        with pq.ParquetFile(path, memory_map=False, page_checksum_verification=True) as file:
-            check_parquet(file, len(file.schema_arrow), path)
-            read = file.read()
-        read.validate(full=True)  # Polars ends the process where text, or a note, is not UTF-8
-        for note in (read.schema.metadata or {}).items():
-            b" ".join(note).decode("utf-8")
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+    read = read_parquet(path, _MEND)
     number = (read.schema.metadata or {}).get(b"fleetlora.schema", b"")
     layout = check_layout(int(number) if number.isdigit() and len(number) < 10 else None, path)
     try:

@@ -12,11 +12,13 @@ from typing import Any
 
 from fleetlora.documents import parse_json
 from fleetlora.errors import InputError
-from fleetlora.limits import TEXT_BYTES, check_parquet, check_size
+from fleetlora.limits import TEXT_BYTES, check_size
+from fleetlora.parquet import check_parquet, checked_rows, open_parquet
 from fleetlora.registry import suggest
 
 __all__ = ["TABLE_SUFFIXES", "Table", "read_table", "read_text"]
 
+_MEND = "write or download it again"
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -215,16 +217,10 @@ def _from_records(
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            _require(path, columns, file.schema_arrow.names)
-            check_parquet(file, len(columns), path)
-            return from_arrow(path, file.read(columns=list(columns)), columns)
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _not_arrow(path, "Parquet", error) from error
+    with open_parquet(path, _MEND) as file:
+        _require(path, columns, file.schema_arrow.names)
+        check_parquet(file, len(columns), path)
+        return from_arrow(path, file.read(columns=list(columns)), columns)
 
 
 def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
@@ -240,21 +236,14 @@ def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
                 read = pa.ipc.open_file(file).read_all()
             return from_arrow(path, read, columns)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _not_arrow(path, "Arrow", error) from error
-
-
-def _not_arrow(path: Path, kind: str, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(
-        f"not a whole {kind} file: {reason}", where=str(path), mend="write or download it again"
-    )
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"damaged Arrow: {reason}", where=str(path), mend=_MEND) from error
 
 
 def from_arrow(path: Path, read: Any, columns: Sequence[str]) -> Table:
     """Return ``columns`` of a ``pyarrow.Table`` that was read from ``path``."""
     _require(path, columns, read.column_names)
-    read = read.select(list(dict.fromkeys(columns)))
-    read.validate(full=True)  # damaged offsets would otherwise be followed into foreign memory
+    read = checked_rows(read.select(list(dict.fromkeys(columns))))
     names = _declared_classes(read.schema.metadata or {})
     return Table(path, {name: read[name].to_pylist() for name in columns}, lambda _row: None, names)
 

@@ -13,7 +13,8 @@ import numpy as np
 from fleetlora.documents import parse_json
 from fleetlora.errors import InputError
 from fleetlora.files import refusing, replacing
-from fleetlora.limits import check_parquet, names_array
+from fleetlora.limits import names_array
+from fleetlora.parquet import read_parquet
 from fleetlora.traces.tracks import Tracks
 
 __all__ = ["FORMAT_VERSION", "holds_tracks", "load_saved_tracks", "save_tracks", "whole_file"]
@@ -66,18 +67,9 @@ def save_tracks(tracks: Tracks, path: Path) -> Path:
 
 def load_saved_tracks(path: Path) -> Tracks:
     """Read what :func:`save_tracks` wrote (see :meth:`Tracks.load`)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         raise InputError("no such file", where=str(path), mend="check the path")
-    try:
-        with pq.ParquetFile(path) as file:
-            check_parquet(file, len(file.schema_arrow), path)
-        table = pq.read_table(path, read_dictionary=["vehicle"])
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError("not a readable Parquet file", where=str(path), mend=_MEND) from error
+    table = read_parquet(path, _MEND)
     about = _about(table.schema.metadata or {}, path)
     missing = [column for column in _COLUMNS if column not in table.column_names]
     if missing:

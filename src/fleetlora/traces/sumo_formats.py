@@ -12,7 +12,8 @@ from xml.parsers import expat
 import numpy as np
 
 from fleetlora.errors import InputError
-from fleetlora.limits import GZIP_DAMAGE, Unzipped, check_parquet
+from fleetlora.limits import GZIP_DAMAGE, Unzipped
+from fleetlora.parquet import check_parquet, checked_rows, open_parquet
 from fleetlora.traces.sumo_columns import FcdColumns, sumo_seconds
 from fleetlora.traces.textfile import is_gzip
 
@@ -136,19 +137,12 @@ class _XmlReader:
 
 
 def _read_parquet(path: Path) -> FcdColumns:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            found = _find_columns(file.schema_arrow.names, path)
-            check_parquet(file, len(found), path)
-            columns = FcdColumns()
-            for batch in file.iter_batches(_BLOCK_ROWS, columns=sorted(found.values())):
-                batch.validate(full=True)
-                _add_batch(columns, batch, found, path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"damaged or cut-off Parquet: {error}", where=str(path), mend=_HOW) from error
+    columns = FcdColumns()
+    with open_parquet(path, _HOW) as file:
+        found = _find_columns(file.schema_arrow.names, path)
+        check_parquet(file, len(found), path)
+        for batch in file.iter_batches(_BLOCK_ROWS, columns=sorted(found.values())):
+            _add_batch(columns, checked_rows(batch), found, path)
     return columns
 
 

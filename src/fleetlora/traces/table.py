@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import field_validator, model_validator
 
 from fleetlora.errors import ConfigError, InputError
-from fleetlora.limits import check_parquet
+from fleetlora.parquet import read_parquet
 from fleetlora.registry import suggest
 from fleetlora.settings import quantity
 from fleetlora.traces.fixes import DEGREES, LOCAL, RawFixes
@@ -102,23 +102,22 @@ class _ParquetTable:
     def open(cls, path: Path, wanted: tuple[str, ...]) -> _ParquetTable:
         import polars as pl
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        def choose(schema: pa.Schema) -> tuple[str, ...]:
+            for name in wanted:
+                if name not in schema.names:
+                    raise _no_column(name, schema.names, path)
+                if pa.types.is_nested(schema.field(name).type):
+                    problem = f"column {name!r} holds {schema.field(name).type}, not one value a row"
+                    raise InputError(problem, where=str(path), mend="write one fix a row")
+            return wanted
 
         try:
-            with pq.ParquetFile(path) as file:
-                check_parquet(file, len(wanted), path)
-                schema = file.schema_arrow
-                for name in wanted:
-                    if name not in schema.names:
-                        raise _no_column(name, schema.names, path)
-                    if pa.types.is_nested(schema.field(name).type):
-                        problem = f"column {name!r} holds {schema.field(name).type}, not one value a row"
-                        raise InputError(problem, where=str(path), mend="write one fix a row")
-                read = file.read(columns=list(dict.fromkeys(wanted)))
-            read.validate(full=True)  # Polars ends the process where text, or a note, is not UTF-8
-            frame = pl.from_arrow(pa.table(read.columns, names=read.column_names))
-        except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InputError("damaged Parquet file", where=str(path), mend="make it anew") from error
+            frame = pl.from_arrow(read_parquet(path, "make it anew", choose))
+        except pl.exceptions.PolarsError as error:
+            raise InputError(
+                f"Parquet that Polars cannot read: {error}", where=str(path), mend="make it anew"
+            ) from error
         assert isinstance(frame, pl.DataFrame)
         return cls(frame, path)
 
