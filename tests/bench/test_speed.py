@@ -69,15 +69,18 @@ def test_a_large_fleet_costs_no_more_a_vehicle_than_a_small_one() -> None:
 def test_a_cohort_trains_faster_than_a_loop_with_peft_and_to_the_same_mean() -> None:
     shape = Shape(name="small", tokens=8, vehicles=24)
     rivals = Path(__file__).parents[2] / "benchmarks" / "rivals"
-    bench = TrainSpeed(shapes=(shape,), rivals=rivals, repeats=2)
+    bench = TrainSpeed(shapes=(shape,), rivals=rivals, repeats=2, bfloat16=True)
     measured = bench.measure(Quiet())
     (case,) = measured["cases"]
-    assert set(case["programs"]) == {"fleetlora", "with cache", "PEFT loop"}
+    assert set(case["programs"]) == {"fleetlora", "with cache", "bfloat16", "PEFT loop"}
     assert case["programs"]["PEFT loop"]["error"] < 1e-5
     assert case["programs"]["with cache"]["error"] == 0
     assert case["programs"]["fleetlora"]["ratio"] > 1
     assert 0 < case["programs"]["fleetlora"]["gemm_share"] < 1
-    assert case["bfloat16"]["error"] < 0.1
+    half, whole = case["programs"]["bfloat16"], case["programs"]["with cache"]
+    assert 0 < half["error"] < 0.1
+    assert half["loss"] == pytest.approx(whole["loss"], rel=0.01)
+    assert half["ratio"] > 0
     assert list(bench.lines(measured))[-1].startswith("pfl and Flower were not measured")
 
 

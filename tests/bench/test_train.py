@@ -97,13 +97,6 @@ def test_the_mean_is_zero_beyond_a_vehicles_rank(work: CohortWork) -> None:
     assert found.rank == 4
 
 
-def test_the_first_vehicles_are_a_work_of_their_own(work: CohortWork) -> None:
-    few = work.first(1)
-    assert few.start.rank == 1
-    assert few.weights.tolist() == [1.0]
-    assert np.array_equal(few.schedules, work.schedules[:, :1])
-
-
 def test_a_missing_program_or_interpreter_is_refused_with_its_mend(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such program\n.*--set rivals=DIR"):
         TrainSpeed(shapes=TINY, rivals=tmp_path / "none", repeats=1).measure(Quiet())

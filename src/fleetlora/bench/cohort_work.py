@@ -149,15 +149,6 @@ class CohortWork:
             for length in mine
         )
 
-    def first(self, vehicles: int) -> CohortWork:
-        """Return the work of the first few vehicles alone."""
-        weights = self.weights[:vehicles] / self.weights[:vehicles].sum()
-        schedules, ranks = self.schedules[:, :vehicles], self.ranks[:vehicles]
-        start = cut(self.start, max(ranks))
-        return CohortWork(
-            self.backbone, self.spec, self.training, ranks, weights, start, self.texts, schedules
-        )
-
     def write(self, folder: Path, device: str = "cpu") -> None:
         """Leave ``work.json`` and ``work.safetensors``, which need no code of ours to be read.
 

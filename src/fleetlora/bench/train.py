@@ -76,7 +76,9 @@ class TrainSpeed(Settings):
         description="interpreter of the rivals' environment; if not given, only PEFT is timed, in ours",
     )
     rivals: Path = Field(Path("benchmarks/rivals"), description="folder of the rivals' programs")
-    bfloat16_vehicles: int = quantity(1, "1", "vehicles for which bfloat16 is timed; 0 for none", ge=0)
+    bfloat16: bool = Field(
+        False, description="play in bfloat16 too, with the cache; slow where the processor lacks it"
+    )
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="where all programs compute; on a GPU the clock on the wall counts"
     )
@@ -121,12 +123,6 @@ class TrainSpeed(Settings):
                 if "gemm_share" in one:
                     line += f", {100 * one['gemm_share']:.0f} % of GEMM"
                 yield f"{line}, differs by {one['error']:.1e}"
-            half = case["bfloat16"]
-            if half is not None:
-                yield (
-                    f"  bfloat16, {half['vehicles']} vehicles: {half['ratio']:.2f}× as fast as float32, "
-                    f"differs by {half['error']:.1e}"
-                )
         if not measured["settings"]["rivals_python"]:
             yield "pfl and Flower were not measured: they need --set rivals_python=…, see benchmarks/rivals"
 
@@ -142,6 +138,8 @@ class TrainSpeed(Settings):
         played["fleetlora"] = _rounds(work, cache=False)
         peaks.append(_gemm_s(self.device, self.dtype))
         played["with cache"] = _rounds(work, cache=True)
+        if self.bfloat16:
+            played["bfloat16"] = _rounds(work, cache=True, dtype="bfloat16")
         for name, program in self._rivals().items():
             progress.say(f"{shape.name}: {name}")
             out = folder / program.stem
@@ -165,10 +163,6 @@ class TrainSpeed(Settings):
             },
         }
         _compare(case, self._clock)
-        case["bfloat16"] = None
-        if self.bfloat16_vehicles and self.dtype == "float32":
-            progress.say(f"{shape.name}: bfloat16")
-            case["bfloat16"] = self._bfloat16(work.first(self.bfloat16_vehicles))
         return case
 
     @property
@@ -214,21 +208,6 @@ class TrainSpeed(Settings):
             classes=_CLASSES,
             seed=self.seed,
         )
-
-    def _bfloat16(self, work: CohortWork) -> dict[str, Any]:
-        """Time both arithmetics on a few vehicles, for where bfloat16 is emulated it takes long."""
-        whole, half = _rounds(work, cache=False), _rounds(work, cache=False, dtype="bfloat16")
-        seconds = {
-            name: spread(getattr(one, f"{self._clock}_s")[1:])
-            for name, one in (("float32", whole), ("bfloat16", half))
-        }
-        return {
-            "vehicles": len(work.ranks),
-            **seconds,
-            "ratio": seconds["float32"]["median_s"] / seconds["bfloat16"]["median_s"],
-            "loss": {"float32": whole.notes["loss"], "bfloat16": half.notes["loss"]},
-            **_apart(half.aggregate, whole.aggregate, work.start),
-        }
 
 
 def _rounds(work: CohortWork, cache: bool, dtype: str | None = None) -> Played:
@@ -298,7 +277,7 @@ def _compare(case: dict[str, Any], clock: str) -> None:
         (name for name in programs if name in RIVALS), key=lambda name: programs[name][clock]["median_s"]
     )
     case["best_rival"] = best
-    for name in ("fleetlora", "with cache"):
+    for name in programs.keys() - RIVALS.keys():
         programs[name]["ratio"] = programs[best][clock]["median_s"] / programs[name][clock]["median_s"]
     for name in ("fleetlora", best):  # these make every product that is counted
         took = programs[name][clock]["median_s"]

@@ -27,6 +27,8 @@ def load_encoder(path: str | Path) -> nn.Module:
     """
     try:
         from transformers import AutoModel
+
+        from fleetlora.lora.attention import ATTENTION
     except ImportError as error:
         raise MissingDependencyError(
             "training needs transformers", mend="pip install 'fleetlora[train]'"
@@ -46,7 +48,7 @@ def load_encoder(path: str | Path) -> nn.Module:
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=local,
-                attn_implementation="sdpa",
+                attn_implementation=ATTENTION,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
