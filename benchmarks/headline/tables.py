@@ -2,8 +2,10 @@
 
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a result, NAME/verdict its
-comparison with the best rivals, and deadlines-CITY what the best rivals come to with shorter rounds.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
+comparison with the best rival of each measure, NAME/against with all of its methods; deadlines-CITY is what
+the best rivals come to with shorter rounds, departures-CITY what a rule for departing vehicles delivers and
+wastes, sensitivity-CITY the verdict in other worlds.
 """
 
 from __future__ import annotations
@@ -32,6 +34,11 @@ _TITLES = {
     "energy_j": "joules",
     "wasted_j": "wasted joules",
 }
+#: Methods that lose what departs, and beside each the ones that foresee it.
+_DEPARTURES = (
+    ("fixed", "fixed-departure", "fixed-oracle-departure"),
+    ("ucb-dual-no-departure", "ucb-dual", "ucb-dual-oracle-departure"),
+)
 
 
 def _number(one: dict[str, Any], scale: float = 1.0, digits: int = 1) -> str:
@@ -87,6 +94,64 @@ def verdict(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def against(document: dict[str, Any]) -> str:
+    """Return the paired differences of the reference to every other method, the closest in accuracy first."""
+    found = document["differences"]
+    lines = [
+        f"| {document['reference']} against | accuracy, points | round latency, % | joules, % |",
+        "|---|---|---|---|",
+    ]
+    for name in sorted(found, key=lambda name: found[name]["accuracy_points"]["value"]):
+        keys = ("accuracy_points", "latency_percent", "energy_percent")
+        lines.append(f"| {' | '.join([name, *(_signed(found[name][key]) for key in keys)])} |")
+    return "\n".join(lines)
+
+
+def departures(city: str) -> str:
+    """Return what each rule for departing vehicles delivers and wastes, and by how much it beats dropping."""
+    document = _read(f"departures-{city}")
+    if document is None:
+        return _NOT_PLAYED
+    head = ("method", "delivered, %", "wasted, J", "accuracy, %")
+    head += ("delivered, points more", "wasted, J less", "accuracy, points more")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for drop, *rules in _DEPARTURES:
+        lines += [_departure(document, name, drop) for name in (drop, *rules)]
+    return "\n".join(lines)
+
+
+def _departure(document: dict[str, Any], name: str, drop: str) -> str:
+    one = document["results"][name]
+    cells = [name, _number(one["delivered_share"], 100), _number(one["wasted_j"], 1, 1)]
+    cells.append(_number(one["accuracy"], 100))
+    if name == drop:
+        return f"| {' | '.join([*cells, '–', '–', '–'])} |"
+    for measure, scale in (("delivered_share", 100.0), ("wasted_j", -1.0), ("accuracy", 100.0)):
+        pair = _by_seed(document, name, measure), _by_seed(document, drop, measure)
+        cells.append(_signed(difference(*pair, scale=scale).as_dict()))
+    return f"| {' | '.join(cells)} |"
+
+
+def sensitivity(city: str) -> str:
+    """Return ours beside the most accurate rival in every other world."""
+    lines = [
+        "| world | ours, % | best rival | its, % | accuracy, points | round latency, % |",
+        "|---|---|---|---|---|---|",
+    ]
+    played = sorted(HERE.glob(f"sensitivity-*-{city}.json"))
+    for path in played:
+        document = json.loads(path.read_text("utf-8"))
+        ours, rival = document["reference"], document["best_rival"]["accuracy"]["rival"]
+        what = path.stem.removeprefix("sensitivity-").removesuffix(f"-{city}")
+        cells = [" ".join(reversed(what.rsplit("-", 1)))]
+        cells += [_number(document["results"][ours]["accuracy"], 100), rival]
+        cells.append(_number(document["results"][rival]["accuracy"], 100))
+        found = document["differences"][rival]
+        cells += [_signed(found[key]) for key in ("accuracy_points", "latency_percent")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if played else _NOT_PLAYED
+
+
 def deadlines(city: str) -> str:
     """Return the table of rivals whose rounds end earlier, beside the method of the main comparison."""
     main = _read(f"main-{city}")
@@ -129,13 +194,16 @@ def _signed(one: dict[str, Any]) -> str:
 
 
 def _table(name: str) -> str:
-    if name.startswith("deadlines-"):
-        return deadlines(name.removeprefix("deadlines-"))
+    kind, _, city = name.partition("-")
+    if kind in _OF_A_CITY:
+        return _OF_A_CITY[kind](city)
     result, _, part = name.partition("/")
     document = _read(result)
-    if document is None:
-        return _NOT_PLAYED
-    return verdict(document) if part == "verdict" else results(document)
+    return _NOT_PLAYED if document is None else _OF_A_RESULT[part](document)
+
+
+_OF_A_CITY = {"deadlines": deadlines, "departures": departures, "sensitivity": sensitivity}
+_OF_A_RESULT = {"": results, "verdict": verdict, "against": against}
 
 
 def _read(result: str) -> dict[str, Any] | None:
