@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from fleetlora.comparison import compare, read_tuned, tune
+from fleetlora.comparison.play import Processes
 from fleetlora.config import Experiment, load_experiment
 from fleetlora.console import Progress, progress_on
 from fleetlora.doctor import versions
@@ -106,9 +107,9 @@ class Study:
     """Runs the stages."""
 
     def __init__(
-        self, data: Path, out: Path, jobs: int, progress: Progress, curve: Path | None = None
+        self, data: Path, out: Path, workers: Processes, progress: Progress, curve: Path | None = None
     ) -> None:
-        self.data, self.out, self.jobs, self.progress, self.curve = data, out, jobs, progress, curve
+        self.data, self.out, self.workers, self.progress, self.curve = data, out, workers, progress, curve
 
     def source(self, city: str) -> Path:
         """Return the city's file with ``data/`` put in its place."""
@@ -151,7 +152,7 @@ class Study:
             (TUNING_SEED,),
             self.out / "tuning",
             overrides=[self.total("tuning", 0.6)],
-            jobs=self.jobs,
+            executor=self.workers,
             progress=self.progress,
         )
         self._write("tuned", dict(chosen.document))
@@ -212,7 +213,7 @@ class Study:
             SEEDS,
             self.out / name,
             overrides=[self.total(city, share), *settings],
-            jobs=self.jobs,
+            executor=self.workers,
             tuned=HERE / "tuned.json" if tuned else None,
             progress=self.progress,
         )
@@ -266,7 +267,7 @@ def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
 
 if __name__ == "__main__":
     given = _arguments()
-    with progress_on() as shown:
-        study = Study(given.data, given.out, given.jobs, shown, given.curve)
+    with progress_on() as shown, Processes(given.jobs) as workers:
+        study = Study(given.data, given.out, workers, shown, given.curve)
         for _ in _stages(study, given.stage, given.city or list(CITIES)):
             pass

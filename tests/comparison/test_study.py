@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import tomli_w
 
 from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison, tune
 from fleetlora.comparison.plan import expand, plan_jobs
+from fleetlora.comparison.play import Processes
 from fleetlora.config import load_experiment
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.tuning import GRID
@@ -78,6 +80,22 @@ def test_runs_side_by_side_come_out_as_one_after_the_other(
     one_by_one = {(r["method"], r["seed"]): r["digest"] for r in done.document["runs"]}
     for run in beside.document["runs"]:
         assert run["digest"] == one_by_one[run["method"], run["seed"]]
+
+
+@pytest.mark.slow
+def test_workers_stay_from_one_comparison_to_the_next(
+    done: Comparison, values: dict[str, Any], tmp_path: Path
+) -> None:
+    one_by_one = {(r["method"], r["seed"]): r["digest"] for r in done.document["runs"]}
+    before = multiprocessing.active_children()
+    with Processes(1) as workers:
+        children = []
+        for method in METHODS[:2]:
+            found = compare(values, [method], (0,), tmp_path / method, executor=workers, report=False)
+            assert digests(found) == [one_by_one[method, 0]]
+            children.append([child.pid for child in multiprocessing.active_children() if child not in before])
+        assert children[0] == children[1]
+        assert len(children[0]) == 1
 
 
 def test_existing_runs_can_be_compared(done: Comparison, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import Self
 
 from fleetlora.comparison.plan import Job
 from fleetlora.comparison.worker import begin_worker, one_thread, play_here, play_in_worker
@@ -15,7 +16,7 @@ from fleetlora.config import to_toml
 from fleetlora.console import Progress
 from fleetlora.errors import FleetLoraError
 
-__all__ = ["default_processes", "note", "play"]
+__all__ = ["Processes", "default_processes", "note", "play"]
 
 
 def default_processes() -> int:
@@ -36,12 +37,13 @@ def play(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
         FleetLoraError: A process died.
         KeyboardInterrupt: It was interrupted; runs that were done stay.
     """
-    progress.begin("runs", len(jobs))
     if min(processes, len(jobs)) > 1:
-        _play_side_by_side(jobs, min(processes, len(jobs)), progress)
+        with Processes(min(processes, len(jobs))) as workers:
+            workers.play(jobs, progress)
         return
     from fleetlora.workshop import Workshop
 
+    progress.begin("runs", len(jobs))
     workshop = Workshop()
     for job in jobs:
         with one_thread():
@@ -49,12 +51,38 @@ def play(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
         progress.advance(note(job))
 
 
-def _play_side_by_side(jobs: Sequence[Job], processes: int, progress: Progress) -> None:
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(processes, context, begin_worker, (stop,)) as pool:
+class Processes:
+    """Worker processes that stay from one comparison to the next, with what they keep: an executor.
+
+    Filling the outputs of the frozen layers takes minutes where texts are many, once a process. Several
+    comparisons over the same texts pay for it once::
+
+        with Processes(2) as workers:
+            for seconds in (1.0, 2.0):
+                compare(..., overrides=[f"round.deadline_s={seconds}"], executor=workers)
+
+    Once interrupted, it plays no more.
+
+    Args:
+        count: How many runs are played at a time.
+    """
+
+    def __init__(self, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._count, self._stop = count, context.Event()
+        self._pool = ProcessPoolExecutor(count, context, begin_worker, (self._stop,))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def play(self, jobs: Sequence[Job], progress: Progress) -> None:
+        """Play ``jobs``; see :class:`fleetlora.comparison.executor.Executor`."""
+        progress.begin("runs", len(jobs))
         try:
-            _keep_busy(pool, jobs, processes, progress)
+            _keep_busy(self._pool, jobs, self._count, progress)
         except BrokenProcessPool:
             raise FleetLoraError(
                 "a process that played a run died",
@@ -62,7 +90,7 @@ def _play_side_by_side(jobs: Sequence[Job], processes: int, progress: Progress) 
                 " call compare below `if __name__ == '__main__':`; what is done is kept",
             ) from None
         except BaseException:
-            stop.set()
+            self._stop.set()
             raise
 
 
