@@ -2,6 +2,7 @@
 
     study.py budgets                      # joules of the largest fixed rank, per city
     study.py tune                         # step sizes, on another slice of Warsaw
+    study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
     study.py deadlines --city warsaw      # the two best rivals with rounds that end earlier for everybody
@@ -54,8 +55,12 @@ DEPARTURES = (
     *("fixed", "fixed-departure", "fixed-oracle-departure"),
     *("ucb-dual-no-departure", OURS, "ucb-dual-oracle-departure"),
 )
-STAGES = ("budgets", "tune", "main", "deadlines", "ablation", "departures", "tight", "sensitivity")
-SEEDS, TUNING_SEED = (0, 1, 2), 100
+STAGES = ("budgets", "tune", "develop", "main", "deadlines", "ablation", "departures", "tight", "sensitivity")
+SEEDS, TUNING_SEED, DEVELOPMENT_SEEDS = (0, 1, 2), 100, (100, 101, 102)
+SECONDS = (
+    "policy.gain_time_s=0.75",
+    *(f"policy.gain_latencies={typical}" for typical in (0.5, 0.65, 0.8, 1.2)),
+)
 DEADLINES_S = (1.0, 2.0, 4.0)
 
 
@@ -157,6 +162,21 @@ class Study:
         )
         self._write("tuned", dict(chosen.document))
 
+    def develop(self) -> None:
+        """Play UCB-DUAL with prices of a second by the clock and by typical latencies, where the band differs."""
+        rows = []
+        for bandwidth_hz in (5e6, 10e6, 20e6):
+            for second in SECONDS:
+                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", second, *read_tuned(HERE).chosen[OURS])
+                done = self._played(
+                    f"develop/{bandwidth_hz:g}-{second}", "tuning", (OURS,), DEVELOPMENT_SEEDS, 0.6, settings
+                )
+                found = done["results"][OURS]
+                keys = ("accuracy", "latency_s", "energy_j", "arrived")
+                rows.append({"bandwidth_hz": bandwidth_hz, "second": second} | {k: found[k] for k in keys})
+        about = {"seeds": list(DEVELOPMENT_SEEDS), "learner": done.get("learner"), "rows": rows}
+        self._write("develop" if self.curve is None else "develop-curve", about)
+
     def main(self, city: str) -> None:
         """Compare all methods at 60 %."""
         self._compare(f"main-{city}", city, (OURS, *RIVALS), 0.6)
@@ -206,18 +226,32 @@ class Study:
     ) -> None:
         if self.curve is not None:
             name = f"{name}-curve"
+        self._write(name, self._played(name, city, methods, SEEDS, share, settings, tuned))
+
+    def _played(
+        self,
+        name: str,
+        city: str,
+        methods: tuple[str, ...],
+        seeds: tuple[int, ...],
+        share: float,
+        settings: tuple[str, ...],
+        tuned: bool = False,
+    ) -> dict[str, Any]:
+        """Play a comparison, or what is missing of it, and return its document."""
+        if self.curve is not None:
             settings = (*settings, "learner.kind=curve", f"learner.curve={self.curve.resolve()}")
         done = compare(
             self.source(city),
             methods,
-            SEEDS,
+            seeds,
             self.out / name,
             overrides=[self.total(city, share), *settings],
             executor=self.workers,
             tuned=HERE / "tuned.json" if tuned else None,
             progress=self.progress,
         )
-        self._write(name, dict(done.document))
+        return dict(done.document)
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
         document = {**document, "host": {**versions(), **document.get("host", {})}}
@@ -256,7 +290,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
-    if stage in ("budgets", "tune"):
+    if stage in ("budgets", "tune", "develop"):
         getattr(study, stage)()
         yield
         return

@@ -70,17 +70,18 @@ def results(document: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
     target = 100 * document["target"]["accuracy"]
+    below = (
+        f"{_seeds(document)} Target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J."
+    )
+    return "\n".join([*lines, "", below])
+
+
+def _seeds(document: dict[str, Any]) -> str:
+    """Return what the means are over, and whether anything was trained for them."""
     learner = document.get("learner") or {}
     errors = [f"{name} {points:.1f}" for name, points in learner.get("error_points", {}).items()]
     trained = f" **Not trained**: a fitted curve, wrong by points on {', '.join(errors)}." if errors else ""
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Mean over seeds {', '.join(map(str, document['seeds']))} with 95 % bootstrap intervals; "
-            f"target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J.{trained}",
-        ]
-    )
+    return f"Mean over seeds {', '.join(map(str, document['seeds']))} with 95 % bootstrap intervals.{trained}"
 
 
 def verdict(document: dict[str, Any]) -> str:
@@ -117,7 +118,7 @@ def departures(city: str) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for drop, *rules in _DEPARTURES:
         lines += [_departure(document, name, drop) for name in (drop, *rules)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _seeds(document)])
 
 
 def _departure(document: dict[str, Any], name: str, drop: str) -> str:
@@ -149,7 +150,7 @@ def sensitivity(city: str) -> str:
         found = document["differences"][rival]
         cells += [_signed(found[key]) for key in ("accuracy_points", "latency_percent")]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) if played else _NOT_PLAYED
+    return "\n".join([*lines, "", _seeds(document)]) if played else _NOT_PLAYED
 
 
 def deadlines(city: str) -> str:

@@ -137,6 +137,26 @@ def test_a_second_costs_gains_where_time_will_be_over_before_the_rounds() -> Non
     np.testing.assert_allclose(by_gains, [0.4 - 0.25, 0.6 - 0.5])
 
 
+def test_a_second_costs_by_what_latencies_are_typical() -> None:
+    context = example_context(n_vehicles=2, ranks=(2, 8))
+    base = replace(example_offers(context, 2, feasible_share=1.0), vehicle=np.arange(2))
+    slow, fast = (
+        replace(base, predicted_s=factor * np.array([[1.0, 3.0], [4.0, 8.0]])) for factor in (2.0, 0.5)
+    )
+    prices = {}
+    for offers in (slow, fast):
+        policy = make(context, bonus=0.0, gain_time_s=3.0, gain_latencies=1.5)
+        policy.select(offers, stream(0))
+        policy.update(replace(saw(2, 0.5), vehicle=np.array([0])))
+        policy.settle(replace(overspent(0.0), time_binds=True))
+        prices[float(offers.predicted_s[0, 0])] = policy._latency_price
+        restored = make(context, bonus=0.0, gain_time_s=3.0, gain_latencies=1.5)
+        restored.load_state_dict(policy.state_dict())
+        assert restored._latency_price == policy._latency_price
+    # sqrt(2 · 8) = 4 s and sqrt(0.5 · 2) = 1 s are typical of the lowest rank; the mean gain is 0.5
+    assert prices == {2.0: pytest.approx(0.5 / 6.0), 0.5: pytest.approx(0.5 / 1.5)}
+
+
 def test_a_vehicle_that_has_sent_more_than_the_mean_counts_less() -> None:
     context = example_context(n_vehicles=3, ranks=(2, 8))
     offers = replace(example_offers(context, 3, feasible_share=1.0), vehicle=np.arange(3))

@@ -23,6 +23,7 @@ from fleetlora.settings import Settings, quantity
 
 __all__ = ["UcbDual"]
 
+_INSTANT_S = 1e-3  # a latency below it counts as this long, for it has no logarithm
 _BLOCK = 1 << 12  # vehicles that choose at once: large enough to vectorise, small enough for the cache
 
 
@@ -63,7 +64,9 @@ class UcbDual(Policy):
 
       Where time will be over before the rounds are, a second costs what could be gained in it. With
       ``gain_time_s`` = T_g the second term is then g_mean · tau(a) / T_g, where g_mean is the fleet's mean
-      gain so far: it shrinks as gains do.
+      gain so far: it shrinks as gains do. With ``gain_latencies`` = k, T_g is k times the typical
+      latency, the geometric mean over all offers so far of what the lowest rank is foreseen to take: one more
+      number that is broadcast, and no constant that was right in one world only.
 
     * ``freshness`` = gamma: what a vehicle's data teach shrinks as they are used again and again, and one
       that stays close to an RSU would be asked in every round. With m its own updates so far and m_mean those
@@ -98,6 +101,9 @@ class UcbDual(Policy):
         gain_time_s: float | None = quantity(
             None, "s", "foresight, where time is short: latency that costs one mean gain", gt=0
         )
+        gain_latencies: float | None = quantity(
+            None, "1", "the same in typical latencies; goes before gain_time_s", gt=0
+        )
         freshness: float = quantity(
             0.0, "1", "gamma: how much a vehicle's updates beyond the fleet's mean count against it", ge=0
         )
@@ -124,11 +130,18 @@ class UcbDual(Policy):
         self._price = min(options.price_start, options.price_max)
         self._rounds = 0
         self._time_binds = False
+        self._offered, self._log_latency = (
+            0,
+            0.0,
+        )  # offers so far, and the sum of the logarithms of their latencies
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
         """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""
         row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
         self._row[offers.vehicle] = row
+        if self.options.gain_latencies is not None:
+            self._offered += len(offers)
+            self._log_latency += float(np.log(np.maximum(offers.predicted_s[:, 0], _INSTANT_S)).sum())
         fleet = self._bounds(self._estimates(np.arange(len(self.contexts)))) if self.options.pooled else None
         fresh, latency_price = self._fresh(offers.vehicle), self._latency_price
         chosen = np.empty(len(offers), dtype=np.int64)
@@ -208,6 +221,8 @@ class UcbDual(Policy):
             "price": self._price,
             "rounds": self._rounds,
             "time_binds": self._time_binds,
+            "offered": self._offered,
+            "log_latency": self._log_latency,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -217,17 +232,27 @@ class UcbDual(Policy):
         self._updates = np.array(state["updates"], dtype=np.int64)
         self._price, self._rounds = float(state["price"]), int(state["rounds"])
         self._time_binds = bool(state["time_binds"])
+        self._offered = int(state.get("offered", 0))  # older checkpoints lack both
+        self._log_latency = float(state.get("log_latency", 0.0))
 
     @property
     def _latency_price(self) -> float:
         """What a second of latency costs, in gains."""
-        if self.options.gain_time_s is not None and self._time_binds:
+        gain_time_s = self._gain_time_s
+        if gain_time_s is not None and self._time_binds:
             pulls = self.table.count.sum()
             mean_gain = self.table.reward_sum.sum() / pulls if pulls > 0 else 1.0
-            return float(mean_gain / self.options.gain_time_s)
+            return float(mean_gain / gain_time_s)
         weight = self.options.latency_weight
         beta = self.context.latency_weight if weight is None else weight
         return beta / self.context.deadline_s
+
+    @property
+    def _gain_time_s(self) -> float | None:
+        """T_g, where it is given."""
+        if self.options.gain_latencies is None:
+            return self.options.gain_time_s
+        return self.options.gain_latencies * float(np.exp(self._log_latency / max(self._offered, 1)))
 
     def _fresh(self, vehicle: Ints) -> Floats:
         """Return (n,) how much the value of each vehicle's update counts."""
