@@ -163,7 +163,7 @@ class Study:
         self._write("tuned", dict(chosen.document))
 
     def develop(self) -> None:
-        """Play UCB-DUAL with prices of a second by the clock and by typical latencies, where the band differs."""
+        """Play UCB-DUAL with prices of a second by the clock and by typical latencies, in three bands."""
         rows = []
         for bandwidth_hz in (5e6, 10e6, 20e6):
             for second in SECONDS:

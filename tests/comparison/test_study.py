@@ -14,7 +14,7 @@ import tomli_w
 from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison, tune
 from fleetlora.comparison.plan import expand, plan_jobs
 from fleetlora.comparison.play import Processes
-from fleetlora.config import load_experiment
+from fleetlora.config import load_experiment, to_toml
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.tuning import GRID
 
@@ -109,6 +109,13 @@ def test_homolora_stands_for_every_rank() -> None:
     assert expand(["ucb-dual", "homolora"], (1, 4)) == ["ucb-dual", "homolora-1", "homolora-4"]
     with pytest.raises(ConfigError, match="not one of the arms"):
         expand(["homolora-3"], (1, 4))
+
+
+def test_options_of_the_methods_policy_can_be_set(values: dict[str, Any], tmp_path: Path) -> None:
+    (job,) = plan_jobs(values, ["ucb-dual"], [0], tmp_path, ["policy.gain_latencies=0.5"])
+    assert "gain_latencies = 0.5" in to_toml(job.experiment)
+    with pytest.raises(ConfigError, match="gain_latencies"):
+        plan_jobs(values, ["ucb-dual", "fixed"], [0], tmp_path, ["policy.gain_latencies=0.5"])
 
 
 def test_unknown_methods_are_refused_with_the_nearest_name(values: dict[str, Any], tmp_path: Path) -> None:

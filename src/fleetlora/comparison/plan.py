@@ -70,7 +70,7 @@ def plan_jobs(
     """
     _require_distinct(methods, "--methods", "name at least one method")
     overrides, tuned = list(overrides), tuned or {}
-    ranks = load_experiment(source, overrides=overrides).lora.ranks
+    ranks = load_experiment(source, method=methods[0], overrides=overrides).lora.ranks
     variants = [
         Variant(method, tuple(tuned.get(method, ())), out / "runs" / method)
         for method in expand(methods, ranks)
