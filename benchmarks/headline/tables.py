@@ -153,6 +153,22 @@ def sensitivity(city: str) -> str:
     return "\n".join([*lines, "", _seeds(document)]) if played else _NOT_PLAYED
 
 
+def develop(document: dict[str, Any]) -> str:
+    """Return what UCB-DUAL comes to with each price of a second, in each band."""
+    head = ("band, MHz", "a mean gain for", "accuracy, %", "round latency, s", "joules", "arrived")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in document["rows"]:
+        key, _, value = row["second"].rpartition("=")
+        cells = [f"{row['bandwidth_hz'] / 1e6:g}", f"{value} {'s' if key.endswith('_s') else 'latencies'}"]
+        cells += [
+            _number(row["accuracy"], 100),
+            _number(row["latency_s"], 1, 2),
+            _number(row["energy_j"], 1, 0),
+        ]
+        lines.append(f"| {' | '.join([*cells, format(row['arrived']['value'], '.0f')])} |")
+    return "\n".join([*lines, "", _seeds(document)])
+
+
 def deadlines(city: str) -> str:
     """Return the table of rivals whose rounds end earlier, beside the method of the main comparison."""
     main = _read(f"main-{city}")
@@ -200,7 +216,9 @@ def _table(name: str) -> str:
         return _OF_A_CITY[kind](city)
     result, _, part = name.partition("/")
     document = _read(result)
-    return _NOT_PLAYED if document is None else _OF_A_RESULT[part](document)
+    if document is None:
+        return _NOT_PLAYED
+    return develop(document) if kind == "develop" else _OF_A_RESULT[part](document)
 
 
 _OF_A_CITY = {"deadlines": deadlines, "departures": departures, "sensitivity": sensitivity}
