@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "FleetLoraError", "InputError", "MissingDependencyError"]
+__all__ = ["ConfigError", "FleetLoraError", "InputError", "MissingDependencyError", "first_line"]
 
 
 class FleetLoraError(Exception):
@@ -43,3 +43,8 @@ class ConfigError(InputError):
 
 class MissingDependencyError(InputError):
     """An optional dependency is needed and not installed."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of a library says, or its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from fleetlora.errors import InputError
+from fleetlora.errors import InputError, first_line
 from fleetlora.limits import TABLE_VALUES, TEXT_BYTES, too_large
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def open_parquet(path: Path, mend: str) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"damaged Parquet: {reason}", where=str(path), mend=mend) from error
+        raise InputError(f"damaged Parquet: {first_line(error)}", where=str(path), mend=mend) from error
 
 
 def check_parquet(file: pq.ParquetFile, columns: int, where: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fleetlora.errors import InputError, MissingDependencyError
+from fleetlora.errors import InputError, MissingDependencyError, first_line
 
 __all__ = ["load_encoder", "without_pooler"]
 
@@ -56,7 +56,7 @@ def load_encoder(path: str | Path) -> nn.Module:
         Exception
     ) as error:  # the loaders raise many kinds; each means that this path holds no usable encoder
         raise InputError(
-            f"cannot load an encoder: {_first_line(error)}",
+            f"cannot load an encoder: {first_line(error).rstrip('.')}",
             where=str(path),
             mend="give a directory with config.json and model.safetensors, or a hub id",
         ) from error
@@ -101,11 +101,6 @@ def without_pooler(model: Any) -> nn.Module:
         model.pooler = None
     module: nn.Module = model
     return module
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 @contextlib.contextmanager

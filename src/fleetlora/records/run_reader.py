@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fleetlora.documents import check_shape, parse_json, read_json, read_toml
-from fleetlora.errors import FleetLoraError, InputError
+from fleetlora.errors import FleetLoraError, InputError, first_line
 from fleetlora.limits import DOCUMENT_BYTES, check_size
 from fleetlora.parquet import read_parquet
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
@@ -169,7 +169,7 @@ def _missing(path: Path) -> InputError:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(
-        f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+        f"damaged: {first_line(error)}",
         where=str(path),
         mend=_MEND,
     )

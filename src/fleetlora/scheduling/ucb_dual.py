@@ -130,10 +130,8 @@ class UcbDual(Policy):
         self._price = min(options.price_start, options.price_max)
         self._rounds = 0
         self._time_binds = False
-        self._offered, self._log_latency = (
-            0,
-            0.0,
-        )  # offers so far, and the sum of the logarithms of their latencies
+        self._offered = 0
+        self._log_latency = 0.0  # sum over all offers of the logarithm of their latency
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
         """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlora import documents
-from fleetlora.errors import InputError, MissingDependencyError
+from fleetlora.errors import InputError, MissingDependencyError, first_line
 
 __all__ = ["backbone_dir", "read_json"]
 
@@ -37,7 +37,7 @@ def backbone_dir(backbone: str | Path) -> Path:
     try:
         return Path(snapshot_download(str(backbone), allow_patterns=["*.json", "*.txt", "*.model"]))
     except Exception as error:  # of many kinds: no such id, no network, no access
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(
             f"no such directory, and the hub: {reason}", where=str(backbone), mend=mend
         ) from error

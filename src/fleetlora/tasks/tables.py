@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetlora.documents import parse_json
-from fleetlora.errors import InputError
+from fleetlora.errors import InputError, first_line
 from fleetlora.limits import TEXT_BYTES, check_size
 from fleetlora.parquet import check_parquet, checked_rows, open_parquet
 from fleetlora.registry import suggest
@@ -236,8 +236,7 @@ def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
                 read = pa.ipc.open_file(file).read_all()
             return from_arrow(path, read, columns)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"damaged Arrow: {reason}", where=str(path), mend=_MEND) from error
+        raise InputError(f"damaged Arrow: {first_line(error)}", where=str(path), mend=_MEND) from error
 
 
 def from_arrow(path: Path, read: Any, columns: Sequence[str]) -> Table:

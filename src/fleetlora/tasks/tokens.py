@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fleetlora.errors import ConfigError, InputError, MissingDependencyError
+from fleetlora.errors import ConfigError, InputError, MissingDependencyError, first_line
 from fleetlora.files import replacing
 from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.tasks.backbone_files import read_json
@@ -122,7 +122,7 @@ def _load_tokenizer(backbone: Path) -> Any:
     try:
         found = AutoTokenizer.from_pretrained(str(backbone), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # the library raises whatever its parsers meet in a broken file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"no usable tokenizer: {reason}", where=str(backbone), mend=mend) from error
     if len(found) <= len(
         set(found.all_special_tokens)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fleetlora.errors import InputError
+from fleetlora.errors import InputError, first_line
 from fleetlora.limits import GZIP_DAMAGE, TEXT_BYTES, Unzipped, check_size
 
 if TYPE_CHECKING:
@@ -178,9 +178,10 @@ def _misshapen(
                     where=f"{path}:{line}",
                     mend="mend or remove the line; is a cell with the delimiter in it not quoted?",
                 )
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return InputError(
-        f"not readable as a table: {reason}", where=str(files[0]), mend="check the quotes in the file"
+        f"not readable as a table: {first_line(error)}",
+        where=str(files[0]),
+        mend="check the quotes in the file",
     )
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fleetlora.errors import InputError, MissingDependencyError
+from fleetlora.errors import InputError, MissingDependencyError, first_line
 from fleetlora.registry import suggest
 from fleetlora.settings import quantity
 from fleetlora.tasks.columns import SplitOptions, concatenate, split_of
@@ -103,7 +103,7 @@ class HfDataset(SplitOptions):
             )
             read = loaded.with_format("arrow")[:]
         except Exception as error:  # the library raises errors of many kinds for a wrong name or no network
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise InputError(
                 f"cannot load split {split!r} from the hub: {reason}",
                 where=self.dataset,
