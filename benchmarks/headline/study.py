@@ -175,7 +175,7 @@ class Study:
                 keys = ("accuracy", "latency_s", "energy_j", "arrived")
                 rows.append({"bandwidth_hz": bandwidth_hz, "second": second} | {k: found[k] for k in keys})
         about = {"seeds": list(DEVELOPMENT_SEEDS), "learner": done.get("learner"), "rows": rows}
-        self._write("develop" if self.curve is None else "develop-curve", about)
+        self._write(self._name("develop"), about)
 
     def main(self, city: str) -> None:
         """Compare all methods at 60 %."""
@@ -224,9 +224,11 @@ class Study:
         settings: tuple[str, ...] = (),
         tuned: bool = True,
     ) -> None:
-        if self.curve is not None:
-            name = f"{name}-curve"
-        self._write(name, self._played(name, city, methods, SEEDS, share, settings, tuned))
+        self._write(self._name(name), self._played(name, city, methods, SEEDS, share, settings, tuned))
+
+    def _name(self, name: str) -> str:
+        """Return the name of a result, which says so where a curve stands in for training."""
+        return name if self.curve is None else f"{name}-curve"
 
     def _played(
         self,
@@ -245,7 +247,7 @@ class Study:
             self.source(city),
             methods,
             seeds,
-            self.out / name,
+            self.out / self._name(name),
             overrides=[self.total(city, share), *settings],
             executor=self.workers,
             tuned=HERE / "tuned.json" if tuned else None,

@@ -141,7 +141,7 @@ def sensitivity(city: str) -> str:
     ]
     played = sorted(HERE.glob(f"sensitivity-*-{city}.json"))
     for path in played:
-        document = json.loads(path.read_text("utf-8"))
+        document = _read(path.stem)
         ours, rival = document["reference"], document["best_rival"]["accuracy"]["rival"]
         what = path.stem.removeprefix("sensitivity-").removesuffix(f"-{city}")
         cells = [" ".join(reversed(what.rsplit("-", 1)))]

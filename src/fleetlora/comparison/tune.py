@@ -114,7 +114,7 @@ def tune(
     out, overrides, progress = Path(out), list(overrides), progress or Quiet()
     if not methods:
         raise ConfigError("nothing is given", where="--methods", mend="name at least one method")
-    experiment = load_experiment(source, overrides=overrides)
+    experiment = load_experiment(source, method=methods[0], overrides=overrides)
     variants = [
         Variant(method, setting, out / "runs" / method / f"setting-{number}")
         for method in expand(methods, experiment.lora.ranks)
