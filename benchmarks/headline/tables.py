@@ -5,7 +5,7 @@
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
 comparison with the best rival of each measure, NAME/against with all of its methods; deadlines-CITY is what
 the best rivals come to with shorter rounds, departures-CITY what a rule for departing vehicles delivers and
-wastes, sensitivity-CITY the verdict in other worlds.
+wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a second comes to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,16 @@ def _number(one: dict[str, Any], scale: float = 1.0, digits: int = 1) -> str:
     return text
 
 
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
 def results(document: dict[str, Any]) -> str:
     """Return the table of a comparison, best accuracy first."""
     rows = document["results"]
-    lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
+    table = []
     for name in sorted(rows, key=lambda name: -(rows[name]["accuracy"]["value"] or 0.0)):
         one = rows[name]
         shown = f"**{name}**" if name == document["reference"] else name
@@ -67,13 +74,13 @@ def results(document: dict[str, Any]) -> str:
             *(f"{one[key]['value']:.0f}" for key in ("rounds", "arrived")),
             f"{100 * one['delivered_share']['value']:.1f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        table.append(cells)
     overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
     target = 100 * document["target"]["accuracy"]
     below = (
         f"{_seeds(document)} Target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J."
     )
-    return "\n".join([*lines, "", below])
+    return f"{_markdown(_HEAD, table)}\n\n{below}"
 
 
 def _seeds(document: dict[str, Any]) -> str:
@@ -86,26 +93,24 @@ def _seeds(document: dict[str, Any]) -> str:
 
 def verdict(document: dict[str, Any]) -> str:
     """Return the paired differences of the reference to the best rival of each measure."""
-    lines = ["| measure | best rival in it | accuracy, points | round latency, % |", "|---|---|---|---|"]
+    rows = []
     for measure, found in document["best_rival"].items():
         against = document["differences"][found["rival"]]
         cells = [_TITLES.get(measure, measure), found["rival"]]
-        cells += [_signed(against[key]) for key in ("accuracy_points", "latency_percent")]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([*cells, *(_signed(against[key]) for key in ("accuracy_points", "latency_percent"))])
+    return _markdown(("measure", "best rival in it", "accuracy, points", "round latency, %"), rows)
 
 
 def against(document: dict[str, Any]) -> str:
     """Return the paired differences of the reference to every other method, the closest in accuracy first."""
     found = document["differences"]
-    lines = [
-        f"| {document['reference']} against | accuracy, points | round latency, % | joules, % |",
-        "|---|---|---|---|",
+    keys = ("accuracy_points", "latency_percent", "energy_percent")
+    rows = [
+        [name, *(_signed(found[name][key]) for key in keys)]
+        for name in sorted(found, key=lambda name: found[name]["accuracy_points"]["value"])
     ]
-    for name in sorted(found, key=lambda name: found[name]["accuracy_points"]["value"]):
-        keys = ("accuracy_points", "latency_percent", "energy_percent")
-        lines.append(f"| {' | '.join([name, *(_signed(found[name][key]) for key in keys)])} |")
-    return "\n".join(lines)
+    head = (f"{document['reference']} against", "accuracy, points", "round latency, %", "joules, %")
+    return _markdown(head, rows)
 
 
 def departures(city: str) -> str:
@@ -115,74 +120,69 @@ def departures(city: str) -> str:
         return _NOT_PLAYED
     head = ("method", "delivered, %", "wasted, J", "accuracy, %")
     head += ("delivered, points more", "wasted, J less", "accuracy, points more")
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for drop, *rules in _DEPARTURES:
-        lines += [_departure(document, name, drop) for name in (drop, *rules)]
-    return "\n".join([*lines, "", _seeds(document)])
+    rows = [_departure(document, name, drop) for drop, *rules in _DEPARTURES for name in (drop, *rules)]
+    return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
-def _departure(document: dict[str, Any], name: str, drop: str) -> str:
+def _departure(document: dict[str, Any], name: str, drop: str) -> list[str]:
     one = document["results"][name]
     cells = [name, _number(one["delivered_share"], 100), _number(one["wasted_j"], 1, 1)]
     cells.append(_number(one["accuracy"], 100))
     if name == drop:
-        return f"| {' | '.join([*cells, '–', '–', '–'])} |"
+        return [*cells, "–", "–", "–"]
     for measure, scale in (("delivered_share", 100.0), ("wasted_j", -1.0), ("accuracy", 100.0)):
         pair = _by_seed(document, name, measure), _by_seed(document, drop, measure)
         cells.append(_signed(difference(*pair, scale=scale).as_dict()))
-    return f"| {' | '.join(cells)} |"
+    return cells
 
 
 def sensitivity(city: str) -> str:
     """Return ours beside the most accurate rival in every other world."""
-    lines = [
-        "| world | ours, % | best rival | its, % | accuracy, points | round latency, % |",
-        "|---|---|---|---|---|---|",
-    ]
-    played = sorted(HERE.glob(f"sensitivity-*-{city}.json"))
-    for path in played:
-        document = _read(path.stem)
+    head = ("world", "ours, %", "best rival", "its, %", "accuracy, points", "round latency, %")
+    played = [path.stem for path in sorted(HERE.glob(f"sensitivity-*-{city}.json"))]
+    if not played:
+        return _NOT_PLAYED
+    rows = []
+    for name in played:
+        document = _read(name)
         ours, rival = document["reference"], document["best_rival"]["accuracy"]["rival"]
-        what = path.stem.removeprefix("sensitivity-").removesuffix(f"-{city}")
+        what = name.removeprefix("sensitivity-").removesuffix(f"-{city}")
         cells = [" ".join(reversed(what.rsplit("-", 1)))]
         cells += [_number(document["results"][ours]["accuracy"], 100), rival]
         cells.append(_number(document["results"][rival]["accuracy"], 100))
         found = document["differences"][rival]
-        cells += [_signed(found[key]) for key in ("accuracy_points", "latency_percent")]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _seeds(document)]) if played else _NOT_PLAYED
+        rows.append([*cells, *(_signed(found[key]) for key in ("accuracy_points", "latency_percent"))])
+    return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
-def develop(document: dict[str, Any]) -> str:
+def develop(learner: str) -> str:
     """Return what UCB-DUAL comes to with each price of a second, in each band."""
+    document = _read(f"develop-{learner}")
+    if document is None:
+        return _NOT_PLAYED
     head = ("band, MHz", "a mean gain for", "accuracy, %", "round latency, s", "joules", "arrived")
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for row in document["rows"]:
         key, _, value = row["second"].rpartition("=")
         cells = [f"{row['bandwidth_hz'] / 1e6:g}", f"{value} {'s' if key.endswith('_s') else 'latencies'}"]
-        cells += [
-            _number(row["accuracy"], 100),
-            _number(row["latency_s"], 1, 2),
-            _number(row["energy_j"], 1, 0),
-        ]
-        lines.append(f"| {' | '.join([*cells, format(row['arrived']['value'], '.0f')])} |")
-    return "\n".join([*lines, "", _seeds(document)])
+        cells += [_number(row["accuracy"], 100), _number(row["latency_s"], 1, 2)]
+        rows.append([*cells, _number(row["energy_j"], 1, 0), f"{row['arrived']['value']:.0f}"])
+    return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
 def deadlines(city: str) -> str:
     """Return the table of rivals whose rounds end earlier, beside the method of the main comparison."""
     main = _read(f"main-{city}")
-    shorter = [json.loads(path.read_text("utf-8")) for path in sorted(HERE.glob(f"deadline*-{city}.json"))]
+    shorter = [_read(path.stem) for path in sorted(HERE.glob(f"deadline*-{city}.json"))]
     if main is None or not shorter:
         return _NOT_PLAYED
     ours, best = main["reference"], shorter[0]["methods"]
-    rows = [(name, main) for name in (ours, *best)]
-    rows += [(name, document) for name in best for document in shorter]
-    lines = [
-        "| method | deadline, s | accuracy, % | latency, s | ours: accuracy, points | ours: latency, % |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, document in rows:
+    played = [(name, main) for name in (ours, *best)]
+    played += [(name, document) for name in best for document in shorter]
+    head = ("method", "deadline, s", "accuracy, %", "latency, s")
+    head += ("ours: accuracy, points", "ours: latency, %")
+    rows = []
+    for name, document in played:
         one = document["results"][name]
         cells = [f"**{name}**" if name == ours else name, f"{document['terms']['round.deadline_s']:g}"]
         cells += [_number(one["accuracy"], 100), _number(one["latency_s"], 1, 2)]
@@ -195,8 +195,8 @@ def deadlines(city: str) -> str:
                 _signed(difference(*accuracy, scale=100.0).as_dict()),
                 _signed(percent_difference(*latency_s).as_dict()),
             ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return _markdown(head, rows)
 
 
 def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float | None]:
@@ -211,17 +211,20 @@ def _signed(one: dict[str, Any]) -> str:
 
 
 def _table(name: str) -> str:
-    kind, _, city = name.partition("-")
-    if kind in _OF_A_CITY:
-        return _OF_A_CITY[kind](city)
+    kind, _, rest = name.partition("-")
+    if kind in _GATHERED:
+        return _GATHERED[kind](rest)
     result, _, part = name.partition("/")
     document = _read(result)
-    if document is None:
-        return _NOT_PLAYED
-    return develop(document) if kind == "develop" else _OF_A_RESULT[part](document)
+    return _NOT_PLAYED if document is None else _OF_A_RESULT[part](document)
 
 
-_OF_A_CITY = {"deadlines": deadlines, "departures": departures, "sensitivity": sensitivity}
+_GATHERED = {
+    "deadlines": deadlines,
+    "departures": departures,
+    "develop": develop,
+    "sensitivity": sensitivity,
+}
 _OF_A_RESULT = {"": results, "verdict": verdict, "against": against}
 
 
