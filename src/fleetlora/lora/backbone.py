@@ -84,6 +84,12 @@ class Backbone:
         """
         return cls(load_encoder(path), str(path), pooling)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state that another process sent, where nobody has named our attention to transformers yet."""
+        import fleetlora.lora.attention  # noqa: F401
+
+        self.__dict__.update(state)
+
     @property
     def device(self) -> torch.device:
         """Where the weights are, and all passes are made."""
