@@ -1,11 +1,11 @@
 """The headline study: every figure of docs/results.md comes from here.
 
     study.py budgets                      # joules of the largest fixed rank, per city
-    study.py tune                         # step sizes, on another slice of Warsaw
+    study.py steps                        # every method's step size, on another slice of Warsaw
+    study.py deadlines                    # every method's deadline with that step size, on the same slice
     study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
-    study.py deadlines --city warsaw      # the two best rivals with rounds that end earlier for everybody
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,11 @@ from fleetlora.doctor import versions
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
 from fleetlora.files import write_text
 from fleetlora.physics import DEFAULT_DEVICES
+from fleetlora.tuning import GRID, Setting
 from fleetlora.workshop import Workshop
 
 HERE = Path(__file__).parent
+STEPS = HERE / "tuned-steps.json"
 CITIES = ("warsaw", "sf", "ingolstadt")
 OURS = "ucb-dual"
 RIVALS = (
@@ -55,13 +57,15 @@ DEPARTURES = (
     *("fixed", "fixed-departure", "fixed-oracle-departure"),
     *("ucb-dual-no-departure", OURS, "ucb-dual-oracle-departure"),
 )
-STAGES = ("budgets", "tune", "develop", "main", "deadlines", "ablation", "departures", "tight", "sensitivity")
+#: Stages of the tuning slice or of all cities; the others are of one city.
+TUNING = ("budgets", "steps", "deadlines", "develop")
+STAGES = (*TUNING, "main", "ablation", "departures", "tight", "sensitivity")
 SEEDS, TUNING_SEED, DEVELOPMENT_SEEDS = (0, 1, 2), 100, (100, 101, 102)
 SECONDS = (
     "policy.gain_time_s=0.75",
     *(f"policy.gain_latencies={typical}" for typical in (0.5, 0.65, 0.8, 1.2)),
 )
-DEADLINES_S = (1.0, 2.0, 4.0)
+DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.0, 2.0, 4.0, 30.0))
 
 
 def _devices(factor: float) -> str:
@@ -149,25 +153,34 @@ class Study:
         document = json.loads((HERE / "budgets.json").read_text("utf-8"))
         return f"budget.total_j={round(share * document['cities'][city]['mean_j'])}"
 
-    def tune(self) -> None:
+    def steps(self) -> None:
         """Choose every method's step size on the tuning slice."""
+        self._tune(STEPS.stem, GRID)
+
+    def deadlines(self) -> None:
+        """Choose how long every method's rounds may last, with the step size chosen before."""
+        self._tune("tuned", DEADLINES, STEPS)
+
+    def _tune(self, name: str, grid: Sequence[Setting], tuned: Path | None = None) -> None:
         chosen = tune(
             self.source("tuning"),
             (OURS, *RIVALS),
             (TUNING_SEED,),
-            self.out / "tuning",
+            self.out / name,
+            grid=grid,
+            tuned=tuned,
             overrides=[self.total("tuning", 0.6)],
             executor=self.workers,
             progress=self.progress,
         )
-        self._write("tuned", dict(chosen.document))
+        self._write(name, dict(chosen.document))
 
     def develop(self) -> None:
         """Play UCB-DUAL with prices of a second by the clock and by typical latencies, in three bands."""
         rows = []
         for bandwidth_hz in (5e6, 10e6, 20e6):
             for second in SECONDS:
-                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", second, *read_tuned(HERE).chosen[OURS])
+                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", second, *read_tuned(STEPS).chosen[OURS])
                 done = self._played(
                     f"develop/{bandwidth_hz:g}-{second}", "tuning", (OURS,), DEVELOPMENT_SEEDS, 0.6, settings
                 )
@@ -180,12 +193,6 @@ class Study:
     def main(self, city: str) -> None:
         """Compare all methods at 60 %."""
         self._compare(f"main-{city}", city, (OURS, *RIVALS), 0.6)
-
-    def deadlines(self, city: str) -> None:
-        """Play the two best rivals with shorter deadlines: how much of our lead is whom not to wait for."""
-        for seconds in DEADLINES_S:
-            settings = (f"round.deadline_s={seconds}",)
-            self._compare(f"deadline{seconds:g}-{city}", city, tuple(self.best(city)), 0.6, settings)
 
     def ablation(self, city: str) -> None:
         """Compare UCB-DUAL with itself less each part, all with the step size that was tuned for it."""
@@ -292,7 +299,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
-    if stage in ("budgets", "tune", "develop"):
+    if stage in TUNING:
         getattr(study, stage)()
         yield
         return

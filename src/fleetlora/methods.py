@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "gain_time_s": 0.75, "freshness": 2.0},
+    "policy": {"name": "ucb-dual", "gain_latencies": 0.65, "freshness": 2.0},
     "aggregation": {"rule": "product", "keep_tail": True},
     "departure": {"rule": "least-cost"},
     "budget": {"rule": "equal"},

@@ -145,12 +145,12 @@ def test_a_second_costs_by_what_latencies_are_typical() -> None:
     )
     prices = {}
     for offers in (slow, fast):
-        policy = make(context, bonus=0.0, gain_time_s=3.0, gain_latencies=1.5)
+        policy = make(context, bonus=0.0, gain_latencies=1.5)
         policy.select(offers, stream(0))
         policy.update(replace(saw(2, 0.5), vehicle=np.array([0])))
         policy.settle(replace(overspent(0.0), time_binds=True))
         prices[float(offers.predicted_s[0, 0])] = policy._latency_price
-        restored = make(context, bonus=0.0, gain_time_s=3.0, gain_latencies=1.5)
+        restored = make(context, bonus=0.0, gain_latencies=1.5)
         restored.load_state_dict(policy.state_dict())
         assert restored._latency_price == policy._latency_price
     # sqrt(2 · 8) = 4 s and sqrt(0.5 · 2) = 1 s are typical of the lowest rank; the mean gain is 0.5

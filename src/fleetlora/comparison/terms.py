@@ -24,6 +24,7 @@ _OWN = (
     "policy",
     "aggregation",
     "departure",
+    "round.deadline_s",  # whom a round waits for
     "training.rate_factor",
     "training.train_adapter",
 )

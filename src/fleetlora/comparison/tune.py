@@ -21,7 +21,7 @@ from fleetlora.documents import read_json, refuse_newer
 from fleetlora.errors import ConfigError
 from fleetlora.files import write_text
 from fleetlora.records import open_run
-from fleetlora.tuning import GRID
+from fleetlora.tuning import GRID, Setting
 
 __all__ = ["TUNED", "Tuned", "read_tuned", "tune"]
 
@@ -66,6 +66,14 @@ class Tuned:
                 where=str(self.path),
                 mend="tune on another part of the tracks (traces.start_s), or report other seeds",
             )
+        self.require_all(methods)
+
+    def require_all(self, methods: Sequence[str]) -> None:
+        """Check that every one of the methods was tuned.
+
+        Raises:
+            ConfigError: One was left out.
+        """
         left_out = [m for m in methods if m not in self.chosen]
         if left_out:
             raise ConfigError(
@@ -85,13 +93,15 @@ def tune(
     seeds: Sequence[int],
     out: str | Path,
     *,
+    grid: Sequence[Setting] = GRID,
+    tuned: str | Path | None = None,
     overrides: Iterable[str] = (),
     jobs: int = 1,
     executor: Executor | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Play every setting of :data:`fleetlora.tuning.GRID`, choose, and write ``out/tuned.json``.
+    """Play every setting of a grid with every method, choose, and write ``out/tuned.json``.
 
     The setting with the highest mean accuracy over the seeds is chosen; of equals the one with the lower
     latency, then the first. Runs that are complete are kept, as in a comparison.
@@ -101,6 +111,8 @@ def tune(
         methods: Names of methods.
         seeds: Seeds to tune with, not to report.
         out: Directory of the tuning; its runs lie in ``runs/METHOD/setting-K/seed-N``.
+        grid: The settings, the same for every method.
+        tuned: What an earlier tuning wrote; the values it chose are laid beneath every setting.
         overrides: ``key=value`` each, laid over every run.
         jobs: How many runs are played at a time.
         executor: Plays the runs in place of ``jobs`` processes.
@@ -115,10 +127,16 @@ def tune(
     if not methods:
         raise ConfigError("nothing is given", where="--methods", mend="name at least one method")
     experiment = load_experiment(source, method=methods[0], overrides=overrides)
+    names = expand(methods, experiment.lora.ranks)
+    before: Mapping[str, Setting] = dict.fromkeys(names, ())
+    if tuned is not None:
+        earlier = read_tuned(tuned)
+        earlier.require_all(names)
+        before = earlier.chosen
     variants = [
-        Variant(method, setting, out / "runs" / method / f"setting-{number}")
-        for method in expand(methods, experiment.lora.ranks)
-        for number, setting in enumerate(GRID)
+        Variant(method, (*before[method], *setting), out / "runs" / method / f"setting-{number}")
+        for method in names
+        for number, setting in enumerate(grid)
     ]
     missing = pending(plan_variants(source, variants, seeds, overrides), overwrite)
     if missing:

@@ -63,10 +63,10 @@ class UcbDual(Policy):
           index(a) = min(1, mean_g(a) + bonus(a)) − beta · tau(a) / Delta − lambda · c(a)
 
       Where time will be over before the rounds are, a second costs what could be gained in it. With
-      ``gain_time_s`` = T_g the second term is then g_mean · tau(a) / T_g, where g_mean is the fleet's mean
-      gain so far: it shrinks as gains do. With ``gain_latencies`` = k, T_g is k times the typical
-      latency, the geometric mean over all offers so far of what the lowest rank is foreseen to take: one more
-      number that is broadcast, and no constant that was right in one world only.
+      ``gain_latencies`` = k the second term is then g_mean · tau(a) / T_g. Here g_mean is the fleet's mean
+      gain so far, so the price shrinks as gains do, and T_g is k times the typical latency, the geometric
+      mean over all offers so far of what the lowest rank is foreseen to take: one more number that is
+      broadcast. ``gain_time_s`` gives T_g in seconds instead, which is right in one world only.
 
     * ``freshness`` = gamma: what a vehicle's data teach shrinks as they are used again and again, and one
       that stays close to an RSU would be asked in every round. With m its own updates so far and m_mean those
@@ -98,11 +98,11 @@ class UcbDual(Policy):
             "foresight: beta, by which latency counts against a rank; the reward's if not given",
             ge=0,
         )
-        gain_time_s: float | None = quantity(
-            None, "s", "foresight, where time is short: latency that costs one mean gain", gt=0
-        )
         gain_latencies: float | None = quantity(
-            None, "1", "the same in typical latencies; goes before gain_time_s", gt=0
+            None, "1", "foresight, where time is short: typical latencies that cost one mean gain", gt=0
+        )
+        gain_time_s: float | None = quantity(
+            None, "s", "the same in seconds; goes before gain_latencies", gt=0
         )
         freshness: float = quantity(
             0.0, "1", "gamma: how much a vehicle's updates beyond the fleet's mean count against it", ge=0
@@ -248,7 +248,7 @@ class UcbDual(Policy):
     @property
     def _gain_time_s(self) -> float | None:
         """T_g, where it is given."""
-        if self.options.gain_latencies is None:
+        if self.options.gain_time_s is not None or self.options.gain_latencies is None:
             return self.options.gain_time_s
         return self.options.gain_latencies * float(np.exp(self._log_latency / max(self._offered, 1)))
 
