@@ -24,10 +24,10 @@ from fleetlora.cluster.post import Post
 from fleetlora.cluster.runs import RETRIES, RayRuns, _play_there
 from fleetlora.comparison import compare
 from fleetlora.comparison.executor import EXECUTORS, LocalProcesses
-from fleetlora.comparison.worker import one_thread
 from fleetlora.config import load_experiment
 from fleetlora.console import Quiet
 from fleetlora.errors import ConfigError, FleetLoraError, InputError
+from fleetlora.threads import one_thread
 from tests.cluster.conftest import workers
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8")

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, mirrored, square
+from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, square, times
+
+
+def mirrored(matrix: Tensor) -> Tensor:
+    """Return the whole of a matrix of which the lower triangle counts."""
+    return times(matrix, torch.eye(len(matrix), dtype=matrix.dtype))
 
 
 def _drawn(*shape: int) -> Tensor:

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from fleetlora.bench.registry import BENCHES
 from fleetlora.bench.timing import spread, timed
-from fleetlora.comparison.worker import one_thread
 from fleetlora.console import Progress
 from fleetlora.rng import stream_seed
 from fleetlora.settings import Settings, quantity
+from fleetlora.threads import one_thread
 
 if TYPE_CHECKING:
     from fleetlora.lora.factors import Components, Weighted

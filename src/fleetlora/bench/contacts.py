@@ -19,11 +19,11 @@ from fleetlora.bench.registry import BENCHES
 from fleetlora.bench.taxis import drawn_taxis
 from fleetlora.bench.ticks import TickedContacts
 from fleetlora.bench.timing import spread, timed
-from fleetlora.comparison.worker import one_thread
 from fleetlora.console import Progress
 from fleetlora.rng import stream
 from fleetlora.roadside import Contacts, Sites, find_contacts
 from fleetlora.settings import Settings, quantity
+from fleetlora.threads import one_thread
 from fleetlora.traces import Table, Tracks, load_tracks
 
 __all__ = ["ContactSpeed"]

@@ -16,12 +16,12 @@ import numpy as np
 
 from fleetlora.bench.registry import BENCHES
 from fleetlora.bench.timing import spread, timed
-from fleetlora.comparison.worker import one_thread
 from fleetlora.console import Progress
 from fleetlora.errors import InputError
 from fleetlora.rng import stream
 from fleetlora.scheduling import Feedback, Offers, PolicyContext, UcbDual
 from fleetlora.settings import Settings, quantity
+from fleetlora.threads import one_thread
 
 __all__ = ["PolicySpeed"]
 

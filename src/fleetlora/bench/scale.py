@@ -23,11 +23,11 @@ from pydantic import field_validator
 
 from fleetlora.bench.city import TASKS, City
 from fleetlora.bench.registry import BENCHES
-from fleetlora.comparison.worker import one_thread
 from fleetlora.console import Progress, Quiet
 from fleetlora.errors import FleetLoraError
 from fleetlora.records import ledger_error_j
 from fleetlora.settings import Settings, quantity
+from fleetlora.threads import one_thread
 
 __all__ = ["Scale", "exponent", "play"]
 

@@ -19,9 +19,9 @@ from pydantic import Field
 
 from fleetlora.bench.registry import BENCHES
 from fleetlora.bench.timing import spread, timed
-from fleetlora.comparison.worker import one_thread
 from fleetlora.console import Progress
 from fleetlora.settings import Settings, quantity
+from fleetlora.threads import one_thread
 
 if TYPE_CHECKING:
     from fleetlora.bench.cohort_work import CohortWork

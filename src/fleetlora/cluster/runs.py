@@ -21,10 +21,11 @@ from fleetlora.cluster.post import Post, Reporting
 from fleetlora.comparison.executor import EXECUTORS
 from fleetlora.comparison.plan import Job
 from fleetlora.comparison.play import note
-from fleetlora.comparison.worker import goes_on, one_thread, play_here
+from fleetlora.comparison.worker import goes_on, play_here
 from fleetlora.config import to_toml
 from fleetlora.console import Progress
 from fleetlora.errors import FleetLoraError
+from fleetlora.threads import one_thread
 
 __all__ = ["RayRuns"]
 

@@ -28,6 +28,7 @@ from fleetlora.lora.calls import Call
 from fleetlora.lora.passes import Passes
 from fleetlora.lora.prefix import PrefixCache, token_counts
 from fleetlora.materials import CurveMaterials, Materials
+from fleetlora.threads import limit_threads
 from fleetlora.workshop import Workshop
 
 __all__ = ["ShardedTrainer", "Shards", "sharded"]
@@ -46,12 +47,9 @@ class _Holder:
 
     def __init__(self, backbone: list[Any], threads: int, cache_bytes: int, expected: dict[str, str]) -> None:
         import ray
-        import torch
-        from threadpoolctl import threadpool_limits
 
         require_same(expected, here(), ray.util.get_node_ip_address())
-        torch.set_num_threads(threads)
-        threadpool_limits(threads)
+        limit_threads(threads)
         self._backbone, self._cache = ray.get(backbone[0]), PrefixCache(cache_bytes)
         self._known: dict[str, Any] = {}
 

@@ -11,10 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Self
 
 from fleetlora.comparison.plan import Job
-from fleetlora.comparison.worker import begin_worker, one_thread, play_here, play_in_worker
+from fleetlora.comparison.worker import begin_worker, play_here, play_in_worker
 from fleetlora.config import to_toml
 from fleetlora.console import Progress
 from fleetlora.errors import FleetLoraError
+from fleetlora.threads import one_thread
 
 __all__ = ["Processes", "default_processes", "note", "play"]
 

@@ -11,29 +11,13 @@ import os
 import signal
 import threading
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fleetlora.console import Quiet
+from fleetlora.threads import one_thread
 
-__all__ = ["begin_worker", "goes_on", "one_thread", "play_here", "play_in_worker"]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread inside the block: torch, BLAS and OpenMP."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+__all__ = ["begin_worker", "goes_on", "play_here", "play_in_worker"]
 
 
 def play_here(config_toml: str, directory: Path, workshop: Any, progress: Any = None) -> None:

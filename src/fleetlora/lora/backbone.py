@@ -85,7 +85,7 @@ class Backbone:
         return cls(load_encoder(path), str(path), pooling)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state that another process sent, where nobody has named our attention to transformers yet."""
+        """Take the state that came from a process that had named our attention to transformers."""
         import fleetlora.lora.attention  # noqa: F401
 
         self.__dict__.update(state)

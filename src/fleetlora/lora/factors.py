@@ -3,7 +3,7 @@
 A product is a pair (B, A) that stands for B·A. A weighted sum of products is the product of the stacks, and
 the Gram matrices of both stacks bring its singular value decomposition down to the size of the stack:
 
-    L Lᵀ = BᵀB,   Lᵀ (A Aᵀ) L = Y S² Yᵀ   =>   Vᵀ = S⁻¹ Yᵀ Lᵀ A,   U = B A V S⁻¹,   B·A = U S Vᵀ
+    L Lᵀ = BᵀB,   Lᵀ (A Aᵀ) L = Y S² Yᵀ   =>   Vᵀ = S⁻¹ (L Y)ᵀ A,   U = B (A Aᵀ) (L Y) S⁻²,   B·A = U S Vᵀ
 
 Squaring halves the digits: zeros come out at some 1e-9 of |B|·|A|, below ``DEAD``, but a live component that
 is wanted and lies below ``SQUARABLE`` of it would lose too many. Then factors are taken that square nothing:
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, mirrored, square
+from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, square, times
 
 __all__ = ["Components", "Weighted", "components", "dense_components", "square_norm", "stack"]
 
@@ -43,12 +43,17 @@ def stack(products: Sequence[Weighted]) -> tuple[Tensor, Tensor]:
         products: Triples (weight, B (m, r_i), A (r_i, n)).
 
     Returns:
-        (B (m, sum r_i), A (sum r_i, n)), float64, with B·A = sum of weight·B_i·A_i.
+        (B (m, sum r_i), A (sum r_i, n)), float64, with B·A = sum of weight·B_i·A_i; B lies column by column.
     """
-    left = torch.cat([B for _, B, _ in products], dim=1).double()
-    right = torch.cat([A for _, _, A in products], dim=0).double()
-    weights = [weight for weight, B, _ in products for _ in range(B.shape[1])]
-    return left * torch.tensor(weights, dtype=torch.float64), right
+    _, first, last = products[0]
+    columns = sum(B.shape[1] for _, B, _ in products)
+    left, right = (torch.empty(columns, side, dtype=torch.float64) for side in (len(first), last.shape[1]))
+    start = 0
+    for weight, B, A in products:
+        rows = slice(start, start := start + B.shape[1])
+        left[rows], right[rows] = B.T, A
+        left[rows] *= weight  # while it is in the cache
+    return left.T, right
 
 
 @dataclass(frozen=True)
@@ -110,15 +115,16 @@ def _squared(left: Tensor, right: Tensor, most: int | None) -> Components | None
         values, vectors = largest_eigen(gram)
         alive = values > len(values) * torch.finfo(values.dtype).eps * values[0]
         root = vectors[:, alive] * values[alive].sqrt()
-        core = root.T @ mirrored(other) @ root
+        core = root.T @ times(other, root)
     else:
         core = congruent(root, other)
     found = _largest(core, most, norm)
     if found is None:
         return None
     S, Y = found
-    Vt = (root @ Y).T @ right / S[:, None]
-    return Components(left @ (right @ Vt.T) / S, S, Vt)
+    V = root @ Y
+    Ut = (times(other, V) / S**2).T @ left.T
+    return Components(Ut.T, S, (V / S).T @ right)
 
 
 def _squared_dense(matrix: Tensor, most: int | None) -> Components | None:

@@ -1,19 +1,19 @@
 """Symmetric matrices by their lower triangle: half the work of general ones.
 
 BLAS ``syrk`` makes one triangle of a square, LAPACK ``sygst`` one of a congruence, and ``syevr`` only those
-eigenvectors that are wanted. What lies above the diagonal of a matrix here is never read; :func:`mirrored`
-fills it in. All are (k, k) float64.
+eigenvectors that are wanted. What lies above the diagonal of a matrix here is never read. All are (k, k)
+float64.
 """
 
 from __future__ import annotations
 
 import torch
 from scipy.linalg import eigh
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsymm, dsyrk
 from scipy.linalg.lapack import dpotrf, dsygst
 from torch import Tensor
 
-__all__ = ["cholesky", "congruent", "largest_eigen", "mirrored", "square"]
+__all__ = ["cholesky", "congruent", "largest_eigen", "square", "times"]
 
 
 def square(X: Tensor) -> Tensor:
@@ -49,7 +49,6 @@ def largest_eigen(matrix: Tensor, most: int | None = None) -> tuple[Tensor, Tens
     return torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
 
 
-def mirrored(matrix: Tensor) -> Tensor:
-    """Return the matrix with its lower triangle above the diagonal too."""
-    lower = matrix.tril()
-    return lower + lower.tril(-1).T
+def times(matrix: Tensor, X: Tensor) -> Tensor:
+    """Return M·X of X (k, j)."""
+    return torch.from_numpy(dsymm(1.0, matrix.numpy(), X.numpy(), lower=1))
