@@ -3,9 +3,10 @@
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure, NAME/against with all of its methods; deadlines-CITY is what
-the best rivals come to with shorter rounds, departures-CITY what a rule for departing vehicles delivers and
-wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a second comes to.
+comparison with the best rival of each measure, NAME/against with all of its methods; tuned is what every
+method came to with each deadline on the tuning slice, departures-CITY what a rule for departing vehicles
+delivers and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a second
+comes to.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fleetlora.comparison.statistics import difference, percent_difference
+from fleetlora.comparison.statistics import difference
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "results.md"
+
+#: The key of what tuning chose last.
+DEADLINE = "round.deadline_s"
 
 _NOT_PLAYED = "*Not played yet.*"
 _BLOCK = re.compile(r"(<!-- table ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -61,6 +65,9 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def results(document: dict[str, Any]) -> str:
     """Return the table of a comparison, best accuracy first."""
     rows = document["results"]
+    waits = {
+        name: _value(own, DEADLINE) for name, own in ((document["tuned"] or {}).get("overrides", {})).items()
+    }
     table = []
     for name in sorted(rows, key=lambda name: -(rows[name]["accuracy"]["value"] or 0.0)):
         one = rows[name]
@@ -74,13 +81,13 @@ def results(document: dict[str, Any]) -> str:
             *(f"{one[key]['value']:.0f}" for key in ("rounds", "arrived")),
             f"{100 * one['delivered_share']['value']:.1f}",
         ]
-        table.append(cells)
+        table.append([*cells, *([f"{float(waits[name]):g}"] if waits else [])])
     overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
     target = 100 * document["target"]["accuracy"]
     below = (
         f"{_seeds(document)} Target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J."
     )
-    return f"{_markdown(_HEAD, table)}\n\n{below}"
+    return f"{_markdown((*_HEAD, *(['deadline, s'] if waits else [])), table)}\n\n{below}"
 
 
 def _seeds(document: dict[str, Any]) -> str:
@@ -170,33 +177,27 @@ def develop(learner: str) -> str:
     return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
-def deadlines(city: str) -> str:
-    """Return the table of rivals whose rounds end earlier, beside the method of the main comparison."""
-    main = _read(f"main-{city}")
-    shorter = [_read(path.stem) for path in sorted(HERE.glob(f"deadline*-{city}.json"))]
-    if main is None or not shorter:
+def tuned() -> str:
+    """Return what every method came to with its step size and each deadline on the tuning slice."""
+    document = _read("tuned")
+    if document is None:
         return _NOT_PLAYED
-    ours, best = main["reference"], shorter[0]["methods"]
-    played = [(name, main) for name in (ours, *best)]
-    played += [(name, document) for name in best for document in shorter]
-    head = ("method", "deadline, s", "accuracy, %", "latency, s")
-    head += ("ours: accuracy, points", "ours: latency, %")
+    methods = document["methods"]
+    each = [_value(one["overrides"], DEADLINE) for one in next(iter(methods.values()))["scores"]]
+    head = ("method", "step size", *(f"{float(seconds):g} s" for seconds in each))
     rows = []
-    for name, document in played:
-        one = document["results"][name]
-        cells = [f"**{name}**" if name == ours else name, f"{document['terms']['round.deadline_s']:g}"]
-        cells += [_number(one["accuracy"], 100), _number(one["latency_s"], 1, 2)]
-        if name == ours:
-            cells += ["–", "–"]
-        else:
-            accuracy = _by_seed(main, ours, "accuracy"), _by_seed(document, name, "accuracy")
-            latency_s = _by_seed(main, ours, "latency_s"), _by_seed(document, name, "latency_s")
-            cells += [
-                _signed(difference(*accuracy, scale=100.0).as_dict()),
-                _signed(percent_difference(*latency_s).as_dict()),
-            ]
+    for name, one in methods.items():
+        cells = [name, f"{float(_value(one['overrides'], 'training.rate_factor')):g}×"]
+        for score in one["scores"]:
+            shown = f"{100 * score['accuracy']:.1f}"
+            cells.append(f"**{shown}**" if score["overrides"] == one["overrides"] else shown)
         rows.append(cells)
-    return _markdown(head, rows)
+    return f"{_markdown(head, rows)}\n\nAccuracy, %, with seed {document['seeds'][0]}; bold: chosen."
+
+
+def _value(overrides: Sequence[str], key: str) -> str:
+    """Return the value of a key in ``key=value`` of a tuning."""
+    return next(text.partition("=")[2] for text in overrides if text.startswith(f"{key}="))
 
 
 def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float | None]:
@@ -211,6 +212,8 @@ def _signed(one: dict[str, Any]) -> str:
 
 
 def _table(name: str) -> str:
+    if name == "tuned":
+        return tuned()
     kind, _, rest = name.partition("-")
     if kind in _GATHERED:
         return _GATHERED[kind](rest)
@@ -220,7 +223,6 @@ def _table(name: str) -> str:
 
 
 _GATHERED = {
-    "deadlines": deadlines,
     "departures": departures,
     "develop": develop,
     "sensitivity": sensitivity,

@@ -103,6 +103,35 @@ def test_splitting_for_memory_changes_nothing(
     assert max(distance(a.adapter, b.adapter) for a, b in zip(split, whole, strict=True)) < 1e-5
 
 
+def test_with_own_classes_the_rows_of_all_other_classes_stay(
+    bert: Backbone, texts: Texts, cohort: tuple[list[Adapter], list[np.ndarray], list[np.ndarray]]
+) -> None:
+    adapters, schedules, _ = cohort
+    first = [schedule[:1] for schedule in schedules]  # in the first step nothing has been kept yet
+    plain = trainer(bert, LocalTraining()).train(texts, adapters, first)
+    own = trainer(bert, LocalTraining(own_classes=True)).train(texts, adapters, first)
+    longer = trainer(bert, LocalTraining(own_classes=True, max_grad_norm=0.1)).train(
+        texts, adapters, schedules
+    )
+    kept = 0
+    for v, (adapter, schedule) in enumerate(zip(adapters, schedules, strict=True)):
+        for result, seen in ((own[v], first[v]), (longer[v], schedule)):
+            mine = np.isin(np.arange(adapter.n_classes), texts.labels[seen])
+            kept += int((~mine).sum())
+            for name, row in adapter.head.items():
+                assert torch.equal(result.adapter.head[name][~mine], row[~mine])
+                assert (result.adapter.head[name][mine] != row[mine]).any() == mine.any()
+        mine = np.isin(np.arange(adapter.n_classes), texts.labels[first[v]])
+        torch.testing.assert_close(own[v].adapter.head["bias"][mine], plain[v].adapter.head["bias"][mine])
+        assert distance(replace(own[v].adapter, head={}), replace(plain[v].adapter, head={})) == 0.0
+    assert kept > 20
+
+
+def test_own_classes_and_weight_decay_are_refused_together() -> None:
+    with pytest.raises(ValueError, match="weight_decay would shrink"):
+        LocalTraining(own_classes=True, weight_decay=0.1)
+
+
 def test_equal_inputs_give_bit_equal_results(
     bert: Backbone, texts: Texts, cohort: tuple[list[Adapter], list[np.ndarray], list[np.ndarray]]
 ) -> None:

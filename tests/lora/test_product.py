@@ -117,6 +117,28 @@ def test_heads_are_weighted_averages(rule: Product, updates: list[Adapter]) -> N
     assert torch.equal(received.head["weight"], merged.head["weight"])
 
 
+def test_a_class_is_heard_only_from_those_that_changed_its_row() -> None:
+    before, one, other = update(2, 0), update(2, 1), update(2, 2)
+    still = {name: value.clone() for name, value in before.head.items()}
+    pair = []
+    for mine, rows in ((one, [0, 1]), (other, [1])):
+        head = {name: value.clone() for name, value in still.items()}
+        for name in head:
+            head[name][rows] = mine.head[name][rows]
+        pair.append(mine.with_head(head))
+    rule = Product(keep_classes=True)
+    for model in (rule.merge(pair, [1, 3], before), rule.combine(pair, [1, 3], before)):
+        for name in still:
+            assert torch.equal(model.head[name][0], one.head[name][0])
+            torch.testing.assert_close(
+                model.head[name][1], 0.25 * one.head[name][1] + 0.75 * other.head[name][1]
+            )
+            assert torch.equal(model.head[name][2:], still[name][2:])
+    plain = Product().combine(pair, [1, 3], before)
+    torch.testing.assert_close(plain.head["bias"][0], 0.25 * one.head["bias"][0] + 0.75 * still["bias"][0])
+    assert_same_product(model, {name: product(plain, name) for name in LAYOUT.shapes})
+
+
 def test_a_layer_that_only_some_updates_hold_counts_for_their_share_only(rule: Product) -> None:
     whole, part = update(2, 0), update(2, 1)
     less = Adapter(2, 16.0, {"low.query": part.A["low.query"]}, {"low.query": part.B["low.query"]}, part.head)

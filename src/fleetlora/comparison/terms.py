@@ -26,6 +26,7 @@ _OWN = (
     "departure",
     "round.deadline_s",  # whom a round waits for
     "training.rate_factor",
+    "training.own_classes",
     "training.train_adapter",
 )
 

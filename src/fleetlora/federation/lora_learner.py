@@ -260,7 +260,7 @@ class LoraLearner:
         if models.rsu:
             order = sorted(models.rsu)
             models.cloud = self.rule.combine(
-                [models.rsu[j] for j in order], [models.weight[j] for j in order]
+                [models.rsu[j] for j in order], [models.weight[j] for j in order], models.cloud
             )
             models.rsu.clear()
             models.weight.clear()

@@ -9,7 +9,7 @@ A rule owns the form of its model: whatever ``start``, ``merge`` and ``combine``
     trained = trainer.train(…, base=base, terms=rule.terms(rank))
     upload  = rule.collect(adapter, trained)          # what it sends back
     model   = rule.merge([upload, …], weights, model) # at the RSU
-    model   = rule.combine([model, …], weights)       # RSU models at the cloud
+    model   = rule.combine([model, …], weights, model) # RSU models at the cloud
 
 Two families share their code: rules whose model is a sum of products (:mod:`fleetlora.lora.summed`: product,
 FlexLoRA, FLoRA, FedRA) and rules that average A and B apart (:mod:`fleetlora.lora.averaged`: FedIT, HetLoRA,
@@ -36,6 +36,7 @@ __all__ = [
     "AggregationRule",
     "LocalTerms",
     "Traffic",
+    "average_changed_rows",
     "average_heads",
     "check_finite",
     "layer_names",
@@ -132,8 +133,16 @@ class AggregationRule(Protocol):
         """
         ...
 
-    def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
-        """Return the one model that several RSUs' models make at the cloud."""
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
+        """Return the one model that several RSUs' models make at the cloud.
+
+        Args:
+            models: At least one.
+            weights: As for ``merge``.
+            before: The cloud's model that they began from.
+        """
         ...
 
     def traffic(self, layout: AdapterLayout, rank: int | np.ndarray, model: Adapter) -> Traffic:
@@ -193,3 +202,30 @@ def average_heads(adapters: Sequence[Adapter], parts: Sequence[float]) -> dict[s
         .float()
         for name in adapters[0].head
     }
+
+
+def average_changed_rows(
+    adapters: Sequence[Adapter], parts: Sequence[float], before: Adapter
+) -> dict[str, Tensor]:
+    """Return a head whose every row is the average of those adapters that changed it.
+
+    Args:
+        adapters: n of them, all begun from ``before``.
+        parts: (n,) their shares.
+        before: Its rows stay where none of the adapters changed them.
+    """
+    changed = torch.stack(
+        [
+            (a.head["weight"] != before.head["weight"]).any(1) | (a.head["bias"] != before.head["bias"])
+            for a in adapters
+        ]
+    )
+    weights = torch.tensor(parts, dtype=torch.float64)[:, None] * changed  # (n, classes)
+    total = weights.sum(0)
+    weights /= torch.where(total > 0, total, 1.0)
+    head = {}
+    for name, still in before.head.items():
+        rows = torch.stack([a.head[name].double() for a in adapters])
+        mean = torch.einsum("nc,nc...->c...", weights, rows)
+        head[name] = torch.where((total > 0).view(-1, *[1] * (still.dim() - 1)), mean, still.double()).float()
+    return head

@@ -45,7 +45,9 @@ class AveragedRule(PlainRule):
                 B[name][:, alive] = received.B[name][:, alive]
         return Adapter(rank, init.alpha, A, B, received.head)
 
-    def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
         """Return the weighted averages of the models' factors and heads."""
         parts = shares(weights, len(models))
         check_finite(models)

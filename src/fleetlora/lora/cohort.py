@@ -150,7 +150,7 @@ class CohortTrainer:
         with engine.under(base):
             for chunk in chunks(members):
                 for member, result in zip(
-                    chunk, self._train_chunk(engine, chunk, terms, rate, meter), strict=True
+                    chunk, self._train_chunk(engine, examples, chunk, terms, rate, meter), strict=True
                 ):
                     results[member.index] = result
         return [results[i] for i in range(len(members))]
@@ -229,14 +229,20 @@ class CohortTrainer:
         return _Here(Passes(self.backbone, self.cache.store(self.backbone, examples, self.depth, self.dtype)))
 
     def _train_chunk(
-        self, engine: Engine, chunk: list[Member], terms: LocalTerms, rate: float, meter: Meter
+        self,
+        engine: Engine,
+        examples: Examples,
+        chunk: list[Member],
+        terms: LocalTerms,
+        rate: float,
+        meter: Meter,
     ) -> list[LocalResult]:
         whole = self.training.train_adapter
         received = [m.adapter if whole else m.adapter.head_only() for m in chunk]
         stack = Stack.of(received, self.backbone.device)
         with engine.holding(np.concatenate([m.rows for m in chunk])):
             before = self._measure(engine, stack, chunk, meter)
-            losses = self._fit(engine, stack, chunk, terms, rate, meter)
+            losses = self._fit(engine, stack, chunk, examples.labels, terms, rate, meter)
             after = self._measure(engine, stack, chunk, meter)
         return [
             LocalResult(
@@ -250,11 +256,13 @@ class CohortTrainer:
         engine: Engine,
         stack: Stack,
         chunk: list[Member],
+        labels: np.ndarray,
         terms: LocalTerms,
         rate: float,
         meter: Meter,
     ) -> list[float]:
         """Train ``stack`` in place; return each vehicle's mean loss over its steps."""
+        own = self._own_classes(chunk, labels, stack) if self.training.own_classes else None
         factor = rate * self.training.rate_factor
         factors, heads = trained(stack, terms)
         rates = [self.training.learning_rate] * len(factors) + [self.training.head_learning_rate] * len(heads)
@@ -275,10 +283,20 @@ class CohortTrainer:
                 gradients = _added(gradients, parts, group.owners, active)
                 np.add.at(sums, group.owners, losses)
                 meter.add(group.samples)
+            if own is not None:
+                gradients[-2] *= own[:active, :, None]
+                gradients[-1] *= own[:active]
             if self.training.max_grad_norm is not None:
                 clip_rows(gradients, self.training.max_grad_norm)
             optimiser.step(gradients, active)
         return [float(total / count) if count else nan for total, count in zip(sums, steps, strict=True)]
+
+    def _own_classes(self, chunk: Sequence[Member], labels: np.ndarray, stack: Stack) -> Tensor:
+        """Return (k, classes) 1 where a vehicle's schedule holds a sample of the class, else 0."""
+        own = np.zeros(stack.bias.shape, dtype=np.float32)
+        for row, member in zip(own, chunk, strict=True):
+            row[labels[member.schedule[member.schedule >= 0]]] = 1.0
+        return self.backbone.tensor(own)
 
     def _groups(self, engine: Engine, plans: Sequence[np.ndarray]) -> list[Group]:
         return pack(plans, engine.tokens, self.block_tokens, self.pass_tokens)

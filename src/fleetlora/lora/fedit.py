@@ -42,7 +42,9 @@ class FedIt(AveragedRule):
         """Return the weighted averages of the updates' factors and heads."""
         return self.combine(updates, weights)
 
-    def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
         """Return the weighted averages of factors and heads.
 
         Raises:

@@ -42,7 +42,9 @@ class Ffa(AveragedRule):
         whole = at_rank(self.combine(updates, weights), max(model.rank, *(u.rank for u in updates)))
         return replace(whole, A=_common_a([model, *updates]))
 
-    def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
         """Return the weighted average of the models' B over the A that all of them share."""
         return replace(super().combine(models, weights), A=_common_a(models))
 

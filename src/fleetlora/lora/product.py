@@ -12,7 +12,11 @@ the plain sum shrinks them by its share. With ``keep_tail`` a vehicle is heard o
     model' = model + sum of p_i · (s_i · B_i · A_i − model truncated to r_i)
            = sum of p_i · s_i · B_i · A_i + sum over c of t_c · component_c
 
-where t_c is the share of the vehicles whose rank is too low to have received component c.
+where t_c is the share of the vehicles whose rank is too low to have received component c. With
+``keep_classes`` the same holds of the head: its row of a class is the average over those vehicles that
+changed it, and stays where none did. Vehicles that train with ``own_classes`` leave alone the classes they
+have no samples of; a plain average would hear their silence as a vote for the old row, and without
+``own_classes`` every one of them pushes all classes down that it does not hold.
 """
 
 from __future__ import annotations
@@ -20,10 +24,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from fleetlora.lora import factors
 from fleetlora.lora.adapter import Adapter
-from fleetlora.lora.aggregation import average_heads, check_finite, layer_names, shares
+from fleetlora.lora.aggregation import (
+    average_changed_rows,
+    average_heads,
+    check_finite,
+    layer_names,
+    shares,
+)
 from fleetlora.lora.factors import Components, Weighted
 from fleetlora.lora.rules import AGGREGATION_RULES
 from fleetlora.lora.summed import SummedRule, products_of
@@ -40,6 +51,7 @@ class Product(SummedRule):
         max_rank: Highest rank an RSU or the cloud keeps; ``None`` keeps all there is: the sum of the
             updates' ranks, at most the layers' smaller dimension.
         keep_tail: Whether components that a vehicle never received stay as they are for its share.
+        keep_classes: Whether a head's row is the average of those alone that changed it.
         bytes_per_param: Bytes of a parameter on the wire.
     """
 
@@ -50,17 +62,35 @@ class Product(SummedRule):
         False, "1", "keep the components that a low-rank vehicle did not receive, for its share"
     )
 
+    keep_classes: bool = quantity(
+        False, "1", "average a class's row of the head over those updates alone that changed it"
+    )
+
     def merge(self, updates: Sequence[Adapter], weights: Sequence[float], model: Adapter) -> Adapter:
         """Return the weighted sum of the updates' products, and what they never received if that is kept."""
         if not self.keep_tail:
-            return self.combine(updates, weights)
+            return self.combine(updates, weights, model)
         parts = shares(weights, len(updates))
         check_finite(updates)
         layers = {
             name: products_of(updates, parts, name) + _unreceived(updates, parts, model, name)
             for name in layer_names([*updates, model])
         }
-        return self.summed(layers, updates[0].alpha, average_heads(updates, parts))
+        return self.summed(layers, updates[0].alpha, self._head(updates, parts, model))
+
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
+        """Return the weighted sum of products as singular components, and the head."""
+        combined = super().combine(models, weights)
+        return combined.with_head(self._head(models, shares(weights, len(models)), before))
+
+    def _head(
+        self, adapters: Sequence[Adapter], parts: Sequence[float], before: Adapter | None
+    ) -> dict[str, Tensor]:
+        if self.keep_classes and before is not None:
+            return average_changed_rows(adapters, parts, before)
+        return average_heads(adapters, parts)
 
     def add_up(self, products: Sequence[Weighted]) -> Components:
         """Return the components of a weighted sum, the largest ``max_rank`` of them."""

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from fleetlora.settings import Settings, quantity
 
@@ -61,6 +61,11 @@ class LocalTraining(Settings):
     betas: tuple[float, float] = quantity((0.9, 0.999), "1", "AdamW moment decays", "torch.optim.AdamW")
     eps: float = quantity(1e-8, "1", "AdamW denominator term", "torch.optim.AdamW", gt=0)
     max_grad_norm: float | None = quantity(None, "1", "clip each vehicle's gradient to this norm", gt=0)
+    own_classes: bool = quantity(
+        False,
+        "1",
+        "train only the head's rows of those classes that a round's samples belong to; the others stay",
+    )
     train_adapter: bool = quantity(True, "1", "false trains the head alone on the frozen backbone")
     dtype: Literal["float32", "bfloat16"] = quantity(
         "float32", "1", "arithmetic of the encoder; factors, head and optimiser stay float32"
@@ -73,6 +78,14 @@ class LocalTraining(Settings):
             progress: One share, or an array of them.
         """
         return 1.0 + (self.rate_end - 1.0) * progress
+
+    @model_validator(mode="after")
+    def _still_rows(self) -> LocalTraining:
+        if self.own_classes and self.weight_decay:
+            raise ValueError(
+                "own_classes keeps rows as they are, which weight_decay would shrink; set it to 0"
+            )
+        return self
 
     @field_validator("betas")
     @classmethod

@@ -51,7 +51,9 @@ class SummedRule(PlainRule):
         """Return the weighted sum of the updates' products; the old model is part of each update."""
         return self.combine(updates, weights)
 
-    def combine(self, models: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
         """Return the weighted sum of products as singular components, and the average head."""
         parts = shares(weights, len(models))
         check_finite(models)
