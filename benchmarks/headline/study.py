@@ -6,6 +6,7 @@
     study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
+    study.py classes --city warsaw        # the two best rivals with our way of training and merging heads
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
@@ -50,7 +51,7 @@ ABLATIONS = tuple(
     f"ucb-dual-{part}"
     for part in (
         *("no-dual", "no-pool", "no-foresight", "no-freshness"),
-        *("no-skip", "no-tail", "no-departure", "loop"),
+        *("no-skip", "no-tail", "no-classes", "no-departure", "loop"),
     )
 )
 DEPARTURES = (
@@ -59,7 +60,7 @@ DEPARTURES = (
 )
 #: Stages of the tuning slice or of all cities; the others are of one city.
 TUNING = ("budgets", "steps", "deadlines", "develop")
-STAGES = (*TUNING, "main", "ablation", "departures", "tight", "sensitivity")
+STAGES = (*TUNING, "main", "ablation", "classes", "departures", "tight", "sensitivity")
 SEEDS, TUNING_SEED, DEVELOPMENT_SEEDS = (0, 1, 2), 100, (100, 101, 102)
 SECONDS = (
     "policy.gain_time_s=0.75",
@@ -199,6 +200,11 @@ class Study:
         self._compare(
             f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, read_tuned(HERE).chosen[OURS], tuned=False
         )
+
+    def classes(self, city: str) -> None:
+        """Play the two best rivals with our way of training and merging heads: what the rest of ours adds."""
+        settings = ("training.own_classes=true", "aggregation.keep_classes=true")
+        self._compare(f"classes-{city}", city, tuple(self.best(city)), 0.6, settings)
 
     def departures(self, city: str) -> None:
         """Compare departure rules, each told nothing, something, or (an upper bound) all."""

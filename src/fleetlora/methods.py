@@ -74,7 +74,8 @@ METHODS.register("ucb-dual-paper")(
 )
 _UCB_DUAL: Method = {
     "policy": {"name": "ucb-dual", "gain_latencies": 0.65, "freshness": 2.0},
-    "aggregation": {"rule": "product", "keep_tail": True},
+    "aggregation": {"rule": "product", "keep_tail": True, "keep_classes": True},
+    "training": {"own_classes": True},
     "departure": {"rule": "least-cost"},
     "budget": {"rule": "equal"},
 }
@@ -93,6 +94,7 @@ _changed("no-foresight", {"policy": {"foresight": False}})
 _changed("no-freshness", {"policy": {"freshness": 0.0}})
 _changed("no-skip", {"policy": {"skip": False}})
 _changed("no-tail", {"aggregation": {"keep_tail": False}})
+_changed("no-classes", {"aggregation": {"keep_classes": False}, "training": {"own_classes": False}})
 _changed("no-departure", {"departure": {"rule": "drop"}})
 # The loop that divides joules anew did not win on the slices that the method was chosen on.
 _changed("loop", {"budget": {"rule": "feedback"}})
