@@ -66,7 +66,7 @@ SECONDS = (
     "policy.gain_time_s=0.75",
     *(f"policy.gain_latencies={typical}" for typical in (0.5, 0.65, 0.8, 1.2)),
 )
-DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.0, 2.0, 4.0, 30.0))
+DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.0, 1.5, 2.0, 3.0, 30.0))
 
 
 def _devices(factor: float) -> str:

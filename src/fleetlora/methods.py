@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "gain_latencies": 0.65, "freshness": 2.0},
+    "policy": {"name": "ucb-dual", "gain_latencies": 1.0, "freshness": 2.0},
     "aggregation": {"rule": "product", "keep_tail": True, "keep_classes": True},
     "training": {"own_classes": True},
     "departure": {"rule": "least-cost"},
