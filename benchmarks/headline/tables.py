@@ -64,10 +64,7 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def results(document: dict[str, Any]) -> str:
     """Return the table of a comparison, best accuracy first."""
-    rows = document["results"]
-    waits = {
-        name: _value(own, DEADLINE) for name, own in ((document["tuned"] or {}).get("overrides", {})).items()
-    }
+    rows, waits = document["results"], _deadlines(document)
     table = []
     for name in sorted(rows, key=lambda name: -(rows[name]["accuracy"]["value"] or 0.0)):
         one = rows[name]
@@ -81,13 +78,21 @@ def results(document: dict[str, Any]) -> str:
             *(f"{one[key]['value']:.0f}" for key in ("rounds", "arrived")),
             f"{100 * one['delivered_share']['value']:.1f}",
         ]
-        table.append([*cells, *([f"{float(waits[name]):g}"] if waits else [])])
+        table.append([*cells, *([waits[name]] if waits else [])])
     overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
     target = 100 * document["target"]["accuracy"]
     below = (
         f"{_seeds(document)} Target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J."
     )
     return f"{_markdown((*_HEAD, *(['deadline, s'] if waits else [])), table)}\n\n{below}"
+
+
+def _deadlines(document: dict[str, Any]) -> dict[str, str]:
+    """Return the deadline that was tuned for each method; nothing where none was."""
+    chosen = (document["tuned"] or {}).get("overrides", {})
+    return {
+        name: _value(overrides, DEADLINE) for name, overrides in chosen.items() if DEADLINE in str(overrides)
+    }
 
 
 def _seeds(document: dict[str, Any]) -> str:
@@ -183,11 +188,11 @@ def tuned() -> str:
     if document is None:
         return _NOT_PLAYED
     methods = document["methods"]
-    each = [_value(one["overrides"], DEADLINE) for one in next(iter(methods.values()))["scores"]]
-    head = ("method", "step size", *(f"{float(seconds):g} s" for seconds in each))
+    each = [_value(score["overrides"], DEADLINE) for score in next(iter(methods.values()))["scores"]]
+    head = ("method", "step size", *(f"{seconds} s" for seconds in each))
     rows = []
     for name, one in methods.items():
-        cells = [name, f"{float(_value(one['overrides'], 'training.rate_factor')):g}×"]
+        cells = [name, f"{_value(one['overrides'], 'training.rate_factor')}×"]
         for score in one["scores"]:
             shown = f"{100 * score['accuracy']:.1f}"
             cells.append(f"**{shown}**" if score["overrides"] == one["overrides"] else shown)
@@ -196,8 +201,8 @@ def tuned() -> str:
 
 
 def _value(overrides: Sequence[str], key: str) -> str:
-    """Return the value of a key in ``key=value`` of a tuning."""
-    return next(text.partition("=")[2] for text in overrides if text.startswith(f"{key}="))
+    """Return the number that stands for a key among ``key=value``."""
+    return next(f"{float(text.partition('=')[2]):g}" for text in overrides if text.startswith(f"{key}="))
 
 
 def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float | None]:
