@@ -1,7 +1,8 @@
 """What a curve is a curve of: the part of an experiment that decides how updates become accuracy.
 
 The base must be the same in every run that a curve is fitted to, and in every experiment that uses it. The
-recipe, the aggregation rule and the step size, may differ: a curve holds a factor and an end for each.
+recipe, the aggregation rule, the step size and whether vehicles train their own classes alone, may differ: a
+curve holds a factor and an end for each.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any
 __all__ = ["base_of", "first_difference", "recipe_of"]
 
 #: Keys of ``training`` that do not belong to the base: a feature of the curve, and the recipe's own.
-_FREE = ("steps", "rate_factor")
+_FREE = ("steps", "rate_factor", "own_classes")
+
+#: A key that bases may differ in: the arithmetic moves an accuracy by less than a curve is wrong by.
+_ARITHMETIC = "training.dtype"
 
 
 def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,16 +39,19 @@ def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Return the first key, in the alphabet, whose value two bases do not share, with both values."""
-    for key in sorted({*one, *other}):
+    for key in sorted({*one, *other} - {_ARITHMETIC}):
         if one.get(key) != other.get(key):
             return key, one.get(key), other.get(key)
     return None
 
 
 def recipe_of(config: Mapping[str, Any]) -> str:
-    """Return the key of a configuration's recipe: JSON of its aggregation rule and step size."""
+    """Return the key of a configuration's recipe: JSON of what makes it up."""
     config = _told(config)
-    recipe = {"aggregation": config["aggregation"], "rate_factor": config["training"]["rate_factor"]}
+    training = config["training"]
+    recipe = {"aggregation": config["aggregation"], "rate_factor": training["rate_factor"]}
+    if training.get("own_classes"):  # older curves know of no such thing
+        recipe["own_classes"] = True
     return json.dumps(recipe, sort_keys=True)
 
 
