@@ -13,8 +13,9 @@
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
 file as JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the
-cities' files. With `--curve FILE` nothing is trained: a curve fitted to runs of the main stage stands in, and
-the name of the result says so.
+cities' files. With `--methods A,B` deadlines and main are of these alone, and the results' names say `few`; what
+they played serves the whole stage later. With `--curve FILE` nothing is trained: a curve fitted to runs of the
+main stage stands in, and the name of the result says so.
 """
 
 from __future__ import annotations
@@ -117,9 +118,17 @@ class Study:
     """Runs the stages."""
 
     def __init__(
-        self, data: Path, out: Path, workers: Processes, progress: Progress, curve: Path | None = None
+        self,
+        data: Path,
+        out: Path,
+        workers: Processes,
+        progress: Progress,
+        curve: Path | None = None,
+        few: Sequence[str] = (),
     ) -> None:
         self.data, self.out, self.workers, self.progress, self.curve = data, out, workers, progress, curve
+        self.methods = tuple(few) or (OURS, *RIVALS)
+        self.few = "-few" if few else ""
 
     def source(self, city: str) -> Path:
         """Return the city's file with ``data/`` put in its place."""
@@ -165,7 +174,7 @@ class Study:
     def _tune(self, name: str, grid: Sequence[Setting], tuned: Path | None = None) -> None:
         chosen = tune(
             self.source("tuning"),
-            (OURS, *RIVALS),
+            self.methods,
             (TUNING_SEED,),
             self.out / name,
             grid=grid,
@@ -174,7 +183,7 @@ class Study:
             executor=self.workers,
             progress=self.progress,
         )
-        self._write(name, dict(chosen.document))
+        self._write(f"{name}{self.few}", dict(chosen.document))
 
     def develop(self) -> None:
         """Play UCB-DUAL with prices of a second by the clock and by typical latencies, in three bands."""
@@ -193,7 +202,7 @@ class Study:
 
     def main(self, city: str) -> None:
         """Compare all methods at 60 %."""
-        self._compare(f"main-{city}", city, (OURS, *RIVALS), 0.6)
+        self._compare(f"main-{city}", city, self.methods, 0.6)
 
     def ablation(self, city: str) -> None:
         """Compare UCB-DUAL with itself less each part, all with the step size that was tuned for it."""
@@ -237,7 +246,8 @@ class Study:
         settings: tuple[str, ...] = (),
         tuned: bool = True,
     ) -> None:
-        self._write(self._name(name), self._played(name, city, methods, SEEDS, share, settings, tuned))
+        done = self._played(name, city, methods, SEEDS, share, settings, tuned)
+        self._write(f"{self._name(name)}{self.few}", done)
 
     def _name(self, name: str) -> str:
         """Return the name of a result, which says so where a curve stands in for training."""
@@ -263,7 +273,7 @@ class Study:
             self.out / self._name(name),
             overrides=[self.total(city, share), *settings],
             executor=self.workers,
-            tuned=HERE / "tuned.json" if tuned else None,
+            tuned=HERE / f"tuned{self.few}.json" if tuned else None,
             progress=self.progress,
         )
         return dict(done.document)
@@ -301,6 +311,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--curve", type=Path, help="stands in for training; main has none")
+    parser.add_argument("--methods", default="", help="A,B: these alone, of deadlines and main")
     return parser.parse_args()
 
 
@@ -317,6 +328,7 @@ def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
 if __name__ == "__main__":
     given = _arguments()
     with progress_on() as shown, Processes(given.jobs) as workers:
-        study = Study(given.data, given.out, workers, shown, given.curve)
+        few = [name for name in given.methods.split(",") if name]
+        study = Study(given.data, given.out, workers, shown, given.curve, few)
         for _ in _stages(study, given.stage, given.city or list(CITIES)):
             pass

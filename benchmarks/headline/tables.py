@@ -3,10 +3,10 @@
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure, NAME/against with all of its methods; tuned is what every
-method came to with each deadline on the tuning slice, departures-CITY what a rule for departing vehicles
-delivers and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a second
-comes to.
+comparison with the best rival of each measure, NAME/against with all of its methods; tuned, or tuned-few, is
+what methods came to with each deadline on the tuning slice, departures-CITY what a rule for departing
+vehicles delivers and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a
+second comes to.
 """
 
 from __future__ import annotations
@@ -182,9 +182,9 @@ def develop(learner: str) -> str:
     return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
-def tuned() -> str:
-    """Return what every method came to with its step size and each deadline on the tuning slice."""
-    document = _read("tuned")
+def tuned(which: str) -> str:
+    """Return what methods came to with their step size and each deadline on the tuning slice."""
+    document = _read(f"tuned-{which}" if which else "tuned")
     if document is None:
         return _NOT_PLAYED
     methods = document["methods"]
@@ -217,8 +217,6 @@ def _signed(one: dict[str, Any]) -> str:
 
 
 def _table(name: str) -> str:
-    if name == "tuned":
-        return tuned()
     kind, _, rest = name.partition("-")
     if kind in _GATHERED:
         return _GATHERED[kind](rest)
@@ -231,6 +229,7 @@ _GATHERED = {
     "departures": departures,
     "develop": develop,
     "sensitivity": sensitivity,
+    "tuned": tuned,
 }
 _OF_A_RESULT = {"": results, "verdict": verdict, "against": against}
 
