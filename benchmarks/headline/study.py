@@ -13,9 +13,9 @@
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
 file as JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the
-cities' files. With `--methods A,B` deadlines and main are of these alone, and the results' names say `few`; what
-they played serves the whole stage later. With `--curve FILE` nothing is trained: a curve fitted to runs of the
-main stage stands in, and the name of the result says so.
+cities' files. With `--methods A,B` deadlines and main are of these alone, and the results' names say `few`;
+what they played serves the whole stage later. With `--curve FILE` nothing is trained: a curve fitted to runs
+of the main stage stands in, and the name of the result says so.
 """
 
 from __future__ import annotations
