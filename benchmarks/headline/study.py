@@ -211,9 +211,9 @@ class Study:
         )
 
     def classes(self, city: str) -> None:
-        """Play the two best rivals with our way of training and merging heads: what the rest of ours adds."""
+        """Give the two best rivals our way of training and merging heads: what the rest of ours adds."""
         settings = ("training.own_classes=true", "aggregation.keep_classes=true")
-        self._compare(f"classes-{city}", city, tuple(self.best(city)), 0.6, settings)
+        self._compare(f"classes-{city}", city, (OURS, *self.best(city)), 0.6, settings)
 
     def departures(self, city: str) -> None:
         """Compare departure rules, each told nothing, something, or (an upper bound) all."""
