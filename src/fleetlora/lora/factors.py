@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,8 @@ def stack(products: Sequence[Weighted]) -> tuple[Tensor, Tensor]:
     """
     _, first, last = products[0]
     columns = sum(B.shape[1] for _, B, _ in products)
-    left, right = (torch.empty(columns, side, dtype=torch.float64) for side in (len(first), last.shape[1]))
+    # numpy asks for huge pages, which torch does not: more than half of the time went into page faults
+    left, right = (torch.from_numpy(np.empty((columns, side))) for side in (len(first), last.shape[1]))
     start = 0
     for weight, B, A in products:
         rows = slice(start, start := start + B.shape[1])
