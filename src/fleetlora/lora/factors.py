@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, square, times
+from fleetlora.lora.symmetric import cholesky, congruent, largest_eigen, lower_times, square, times
 
 __all__ = ["Components", "Weighted", "components", "dense_components", "square_norm", "stack"]
 
@@ -117,14 +117,14 @@ def _squared(left: Tensor, right: Tensor, most: int | None) -> Components | None
         values, vectors = largest_eigen(gram)
         alive = values > len(values) * torch.finfo(values.dtype).eps * values[0]
         root = vectors[:, alive] * values[alive].sqrt()
-        core = root.T @ times(other, root)
+        core, triangular = root.T @ times(other, root), False
     else:
-        core = congruent(root, other)
+        core, triangular = congruent(root, other), True
     found = _largest(core, most, norm)
     if found is None:
         return None
     S, Y = found
-    V = root @ Y
+    V = lower_times(root, Y) if triangular else root @ Y
     Ut = (times(other, V) / S**2).T @ left.T
     return Components(Ut.T, S, (V / S).T @ right)
 

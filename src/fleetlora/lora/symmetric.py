@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import torch
 from scipy.linalg import eigh
-from scipy.linalg.blas import dsymm, dsyrk
+from scipy.linalg.blas import dsymm, dsyrk, dtrmm
 from scipy.linalg.lapack import dpotrf, dsygst
 from torch import Tensor
 
-__all__ = ["cholesky", "congruent", "largest_eigen", "square", "times"]
+__all__ = ["cholesky", "congruent", "largest_eigen", "lower_times", "square", "times"]
 
 
 def square(X: Tensor) -> Tensor:
@@ -40,13 +40,18 @@ def largest_eigen(matrix: Tensor, most: int | None = None) -> tuple[Tensor, Tens
     """Return the largest eigenvalues (j,), descending, and their vectors (k, j).
 
     Args:
-        matrix: The matrix.
+        matrix: The matrix; its memory is used up.
         most: How many are wanted; all if not given, or if there are no more.
     """
     k = len(matrix)
     wanted = None if most is None or most >= k else [k - most, k - 1]
-    values, vectors = eigh(matrix.numpy(), subset_by_index=wanted, check_finite=False)
+    values, vectors = eigh(matrix.numpy(), subset_by_index=wanted, overwrite_a=True, check_finite=False)
     return torch.from_numpy(values[::-1].copy()), torch.from_numpy(vectors[:, ::-1].copy())
+
+
+def lower_times(root: Tensor, X: Tensor) -> Tensor:
+    """Return L·X of a lower triangular L and X (k, j)."""
+    return torch.from_numpy(dtrmm(1.0, root.numpy(), X.numpy(), lower=1))
 
 
 def times(matrix: Tensor, X: Tensor) -> Tensor:
