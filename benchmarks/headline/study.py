@@ -1,4 +1,4 @@
-"""The headline study: every figure of docs/results.md comes from here.
+"""The headline study: every table of docs/results.md comes from here.
 
     study.py budgets                      # joules of the largest fixed rank, per city
     study.py steps                        # every method's step size, on another slice of Warsaw
@@ -13,9 +13,10 @@
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
 file as JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the
-cities' files. With `--methods A,B` deadlines and main are of these alone, and the results' names say `few`;
-what they played serves the whole stage later. With `--curve FILE` nothing is trained: a curve fitted to runs
-of the main stage stands in, and the name of the result says so.
+cities' files. With `--methods A,B` steps, deadlines and main are of these alone, all stages use what was
+tuned for these, and the results' names say `few`; what was played serves the whole stage later. With
+`--curve FILE` nothing is trained: a curve fitted to runs of the main stage stands in, and the name of the
+result says so.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ class Study:
         self.data, self.out, self.workers, self.progress, self.curve = data, out, workers, progress, curve
         self.methods = tuple(few) or (OURS, *RIVALS)
         self.few = "-few" if few else ""
+        self.tuned = HERE / f"tuned{self.few}.json"
 
     def source(self, city: str) -> Path:
         """Return the city's file with ``data/`` put in its place."""
@@ -205,10 +207,9 @@ class Study:
         self._compare(f"main-{city}", city, self.methods, 0.6)
 
     def ablation(self, city: str) -> None:
-        """Compare UCB-DUAL with itself less each part, all with the step size that was tuned for it."""
-        self._compare(
-            f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, read_tuned(HERE).chosen[OURS], tuned=False
-        )
+        """Compare UCB-DUAL with itself less each part, all with what was tuned for it."""
+        chosen = read_tuned(self.tuned).chosen[OURS]
+        self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, chosen, tuned=False)
 
     def classes(self, city: str) -> None:
         """Give the two best rivals our way of training and merging heads: what the rest of ours adds."""
@@ -217,7 +218,8 @@ class Study:
 
     def departures(self, city: str) -> None:
         """Compare departure rules, each told nothing, something, or (an upper bound) all."""
-        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, read_tuned(HERE).chosen[OURS], tuned=False)
+        chosen = read_tuned(self.tuned).chosen[OURS]
+        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, chosen, tuned=False)
 
     def tight(self, city: str) -> None:
         """Compare ours with the two best rivals at 30 % and 100 %."""
@@ -273,7 +275,7 @@ class Study:
             self.out / self._name(name),
             overrides=[self.total(city, share), *settings],
             executor=self.workers,
-            tuned=HERE / f"tuned{self.few}.json" if tuned else None,
+            tuned=self.tuned if tuned else None,
             progress=self.progress,
         )
         return dict(done.document)
@@ -311,7 +313,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--curve", type=Path, help="stands in for training; main has none")
-    parser.add_argument("--methods", default="", help="A,B: these alone, of deadlines and main")
+    parser.add_argument("--methods", default="", help="A,B: tune and compare these alone")
     return parser.parse_args()
 
 

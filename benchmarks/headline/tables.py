@@ -90,9 +90,8 @@ def results(document: dict[str, Any]) -> str:
 def _deadlines(document: dict[str, Any]) -> dict[str, str]:
     """Return the deadline that was tuned for each method; nothing where none was."""
     chosen = (document["tuned"] or {}).get("overrides", {})
-    return {
-        name: _value(overrides, DEADLINE) for name, overrides in chosen.items() if DEADLINE in str(overrides)
-    }
+    found = {name: _numbers(overrides) for name, overrides in chosen.items()}
+    return {name: numbers[DEADLINE] for name, numbers in found.items() if DEADLINE in numbers}
 
 
 def _seeds(document: dict[str, Any]) -> str:
@@ -188,11 +187,11 @@ def tuned(which: str) -> str:
     if document is None:
         return _NOT_PLAYED
     methods = document["methods"]
-    each = [_value(score["overrides"], DEADLINE) for score in next(iter(methods.values()))["scores"]]
+    each = [_numbers(score["overrides"])[DEADLINE] for score in next(iter(methods.values()))["scores"]]
     head = ("method", "step size", *(f"{seconds} s" for seconds in each))
     rows = []
     for name, one in methods.items():
-        cells = [name, f"{_value(one['overrides'], 'training.rate_factor')}×"]
+        cells = [name, f"{_numbers(one['overrides'])['training.rate_factor']}×"]
         for score in one["scores"]:
             shown = f"{100 * score['accuracy']:.1f}"
             cells.append(f"**{shown}**" if score["overrides"] == one["overrides"] else shown)
@@ -200,9 +199,9 @@ def tuned(which: str) -> str:
     return f"{_markdown(head, rows)}\n\nAccuracy, %, with seed {document['seeds'][0]}; bold: chosen."
 
 
-def _value(overrides: Sequence[str], key: str) -> str:
-    """Return the number that stands for a key among ``key=value``."""
-    return next(f"{float(text.partition('=')[2]):g}" for text in overrides if text.startswith(f"{key}="))
+def _numbers(overrides: Sequence[str]) -> dict[str, str]:
+    """Return what tuning chose, ``key=value`` each, as it is shown."""
+    return {key: f"{float(value):g}" for key, _, value in (text.partition("=") for text in overrides)}
 
 
 def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float | None]:

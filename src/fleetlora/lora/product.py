@@ -28,13 +28,7 @@ from torch import Tensor
 
 from fleetlora.lora import factors
 from fleetlora.lora.adapter import Adapter
-from fleetlora.lora.aggregation import (
-    average_changed_rows,
-    average_heads,
-    check_finite,
-    layer_names,
-    shares,
-)
+from fleetlora.lora.aggregation import average_changed_rows, check_finite, layer_names, shares
 from fleetlora.lora.factors import Components, Weighted
 from fleetlora.lora.rules import AGGREGATION_RULES
 from fleetlora.lora.summed import SummedRule, products_of
@@ -69,28 +63,22 @@ class Product(SummedRule):
     def merge(self, updates: Sequence[Adapter], weights: Sequence[float], model: Adapter) -> Adapter:
         """Return the weighted sum of the updates' products, and what they never received if that is kept."""
         if not self.keep_tail:
-            return self.combine(updates, weights, model)
+            return super().merge(updates, weights, model)
         parts = shares(weights, len(updates))
         check_finite(updates)
         layers = {
             name: products_of(updates, parts, name) + _unreceived(updates, parts, model, name)
             for name in layer_names([*updates, model])
         }
-        return self.summed(layers, updates[0].alpha, self._head(updates, parts, model))
+        return self.summed(layers, updates[0].alpha, self.head(updates, parts, model))
 
-    def combine(
-        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
-    ) -> Adapter:
-        """Return the weighted sum of products as singular components, and the head."""
-        combined = super().combine(models, weights)
-        return combined.with_head(self._head(models, shares(weights, len(models)), before))
-
-    def _head(
+    def head(
         self, adapters: Sequence[Adapter], parts: Sequence[float], before: Adapter | None
     ) -> dict[str, Tensor]:
+        """Return the average head; with ``keep_classes`` each row's over those that changed it."""
         if self.keep_classes and before is not None:
             return average_changed_rows(adapters, parts, before)
-        return average_heads(adapters, parts)
+        return super().head(adapters, parts, before)
 
     def add_up(self, products: Sequence[Weighted]) -> Components:
         """Return the components of a weighted sum, the largest ``max_rank`` of them."""

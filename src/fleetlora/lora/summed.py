@@ -49,16 +49,22 @@ class SummedRule(PlainRule):
 
     def merge(self, updates: Sequence[Adapter], weights: Sequence[float], model: Adapter) -> Adapter:
         """Return the weighted sum of the updates' products; the old model is part of each update."""
-        return self.combine(updates, weights)
+        return self.combine(updates, weights, model)
 
     def combine(
         self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
     ) -> Adapter:
-        """Return the weighted sum of products as singular components, and the average head."""
+        """Return the weighted sum of products as singular components, and the head."""
         parts = shares(weights, len(models))
         check_finite(models)
         layers = {name: products_of(models, parts, name) for name in layer_names(models)}
-        return self.summed(layers, models[0].alpha, average_heads(models, parts))
+        return self.summed(layers, models[0].alpha, self.head(models, parts, before))
+
+    def head(
+        self, adapters: Sequence[Adapter], parts: Sequence[float], before: Adapter | None
+    ) -> dict[str, Tensor]:
+        """Return the average of the adapters' heads; ``before`` is the model that they began from."""
+        return average_heads(adapters, parts)
 
     def summed(
         self, layers: Mapping[str, Sequence[Weighted]], alpha: float, head: dict[str, Tensor]
