@@ -3,20 +3,22 @@
     study.py budgets                      # joules of the largest fixed rank, per city
     study.py steps                        # every method's step size, on another slice of Warsaw
     study.py deadlines                    # every method's deadline with that step size, on the same slice
-    study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
     study.py main --city warsaw           # all methods at 60 % of those joules
+    study.py quick --city warsaw          # UCB-DUAL with a dearer second, against the same rivals
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
     study.py classes --city warsaw        # the two best rivals with our way of training and merging heads
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
+    study.py curve                        # a learning curve, fitted to the runs of main that are at hand
+    study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
-file as JSON with machine, versions and seeds. `--data DIR` is the folder that `data/` stands for in the
-cities' files. With `--methods A,B` steps, deadlines and main are of these alone, all stages use what was
-tuned for these, and the results' names say `few`; what was played serves the whole stage later. With
-`--curve FILE` nothing is trained: a curve fitted to runs of the main stage stands in, and the name of the
-result says so.
+file as JSON with machine, versions and seeds. What stands there already and is of today's settings is not
+played again, on whatever machine it was played; so a stage can be played in parts, method by method:
+`--methods A,B` plays these and keeps the others that are there. `--data DIR` is the folder that `data/`
+stands for in the cities' files. With `--curve FILE` nothing is trained: a curve fitted to runs of the main
+stage stands in, and the name of the result says so.
 """
 
 from __future__ import annotations
@@ -24,16 +26,20 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fleetlora.comparison import compare, read_tuned, tune
+from fleetlora.comparison import compare, merge_documents, read_tuned, tune
+from fleetlora.comparison.merge import by_host, host_of
+from fleetlora.comparison.plan import expand, plan_jobs
 from fleetlora.comparison.play import Processes
+from fleetlora.comparison.terms import method_terms, shared_terms
 from fleetlora.config import Experiment, load_experiment
 from fleetlora.console import Progress, progress_on
+from fleetlora.curves import fit_curves
 from fleetlora.doctor import versions
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
 from fleetlora.files import write_text
@@ -42,9 +48,9 @@ from fleetlora.tuning import GRID, Setting
 from fleetlora.workshop import Workshop
 
 HERE = Path(__file__).parent
-STEPS = HERE / "tuned-steps.json"
+STEPS, TUNED = HERE / "tuned-steps.json", HERE / "tuned.json"
 CITIES = ("warsaw", "sf", "ingolstadt")
-OURS = "ucb-dual"
+OURS, QUICK = "ucb-dual", "ucb-dual-quick"
 RIVALS = (
     *("homolora", "hetlora", "fedra", "flora", "flexlora", "ffa"),
     *("random", "greedy", "primal-dual-bwk", "ucb-bv", "ucb-alp", "ucb-dual-paper"),
@@ -60,15 +66,18 @@ DEPARTURES = (
     *("fixed", "fixed-departure", "fixed-oracle-departure"),
     *("ucb-dual-no-departure", OURS, "ucb-dual-oracle-departure"),
 )
+CURVE = "curve.json"
 #: Stages of the tuning slice or of all cities; the others are of one city.
-TUNING = ("budgets", "steps", "deadlines", "develop")
-STAGES = (*TUNING, "main", "ablation", "classes", "departures", "tight", "sensitivity")
+TUNING = ("budgets", "steps", "deadlines", "curve", "develop")
+STAGES = (*TUNING, "main", "quick", "ablation", "classes", "departures", "tight", "sensitivity")
 SEEDS, TUNING_SEED, DEVELOPMENT_SEEDS = (0, 1, 2), 100, (100, 101, 102)
 SECONDS = (
     "policy.gain_time_s=0.75",
     *(f"policy.gain_latencies={typical}" for typical in (0.5, 0.65, 0.8, 1.2)),
 )
-DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.0, 1.5, 2.0, 3.0, 30.0))
+DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.5, 2.0, 3.0))
+#: What is tried too where the best lies at an edge of these.
+BEYOND = {DEADLINES[0]: ("round.deadline_s=1.0",), DEADLINES[-1]: ("round.deadline_s=30.0",)}
 
 
 def _devices(factor: float) -> str:
@@ -125,18 +134,22 @@ class Study:
         workers: Processes,
         progress: Progress,
         curve: Path | None = None,
-        few: Sequence[str] = (),
+        asked: Sequence[str] = (),
     ) -> None:
-        self.data, self.out, self.workers, self.progress, self.curve = data, out, workers, progress, curve
-        self.methods = tuple(few) or (OURS, *RIVALS)
-        self.few = "-few" if few else ""
-        self.tuned = HERE / f"tuned{self.few}.json"
+        self.data, self.out, self.workers, self.progress = data, out, workers, progress
+        self.given = None if curve is None else self._placed(curve)
+        ranks = load_experiment(self.source("tuning")).lora.ranks
+        self.methods = tuple(expand((OURS, QUICK, *RIVALS), ranks))
+        self.asked = tuple(expand(asked, ranks)) or self.methods
 
     def source(self, city: str) -> Path:
         """Return the city's file with ``data/`` put in its place."""
-        text = (HERE / f"{city}.toml").read_text("utf-8").replace('"data/', f'"{self.data.resolve()}/')
-        path = self.out / f"{city}.toml"
-        write_text(path, text)
+        return self._placed(HERE / f"{city}.toml")
+
+    def _placed(self, source: Path) -> Path:
+        """Return a copy of a file with the folder that ``data/`` stands for in its place."""
+        path = self.out / source.name
+        write_text(path, source.read_text("utf-8").replace('"data/', f'"{self.data.resolve()}/'))
         return path
 
     def budgets(self) -> None:
@@ -167,25 +180,49 @@ class Study:
 
     def steps(self) -> None:
         """Choose every method's step size on the tuning slice."""
-        self._tune(STEPS.stem, GRID)
+        self._tune(STEPS, GRID)
 
     def deadlines(self) -> None:
         """Choose how long every method's rounds may last, with the step size chosen before."""
-        self._tune("tuned", DEADLINES, STEPS)
+        self._tune(TUNED, DEADLINES, STEPS, BEYOND)
 
-    def _tune(self, name: str, grid: Sequence[Setting], tuned: Path | None = None) -> None:
-        chosen = tune(
-            self.source("tuning"),
-            self.methods,
-            (TUNING_SEED,),
-            self.out / name,
-            grid=grid,
-            tuned=tuned,
-            overrides=[self.total("tuning", 0.6)],
-            executor=self.workers,
-            progress=self.progress,
-        )
-        self._write(f"{name}{self.few}", dict(chosen.document))
+    def _tune(
+        self,
+        path: Path,
+        grid: Sequence[Setting],
+        tuned: Path | None = None,
+        beyond: Mapping[Setting, Setting] | None = None,
+    ) -> None:
+        """Tune those methods that were asked for and are not there, and keep the others."""
+        there = json.loads(path.read_text("utf-8")) if path.exists() else {"methods": {}}
+        found, hosts = dict(there["methods"]), {m: host_of(there, m) for m in there["methods"]}
+        lacking = [method for method in self.asked if method not in found]
+
+        def tried(methods: Sequence[str], grid: Sequence[Setting]) -> None:
+            chosen = tune(
+                self.source("tuning"),
+                methods,
+                (TUNING_SEED,),
+                self.out / path.stem,
+                grid=grid,
+                tuned=tuned,
+                overrides=[self.total("tuning", 0.6)],
+                executor=self.workers,
+                progress=self.progress,
+            )
+            there.update({key: value for key, value in chosen.document.items() if key != "parts"})
+            found.update(chosen.document["methods"])
+            hosts.update(dict.fromkeys(methods, chosen.document["host"]))
+
+        if lacking:
+            tried(lacking, grid)
+        for edge, next_one in (beyond or {}).items():
+            at_it = [method for method in lacking if found[method]["overrides"][-len(edge) :] == list(edge)]
+            if at_it:
+                tried(at_it, (*grid, next_one))
+        order = [method for method in self.methods if method in found]
+        parts = by_host({method: hosts[method] for method in order})
+        self._write(path.stem, there | {"methods": {m: found[m] for m in order}, "parts": parts})
 
     def develop(self) -> None:
         """Play UCB-DUAL with prices of a second by the clock and by typical latencies, in three bands."""
@@ -203,22 +240,33 @@ class Study:
         self._write(self._name("develop"), about)
 
     def main(self, city: str) -> None:
-        """Compare all methods at 60 %."""
-        self._compare(f"main-{city}", city, self.methods, 0.6)
+        """Compare all methods at 60 %: those asked for and those that are there."""
+        name, tuned = f"main-{city}", read_tuned(TUNED).chosen
+        compared = [method for method in self.methods if method != QUICK]
+        parts = self._recorded((name,), city, [m for m in compared if m in tuned], 0.6)
+        there = {method for part in parts for method in part["methods"]}
+        self._compare(name, city, [m for m in compared if m in self.asked or m in there], 0.6)
+
+    def quick(self, city: str) -> None:
+        """Compare UCB-DUAL where a second costs twice as much with the rivals of the main comparison."""
+        main = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
+        rivals = [method for method in main["methods"] if method != OURS]
+        self._compare(f"quick-{city}", city, (QUICK, *rivals), 0.6, beside=(f"main-{city}",))
 
     def ablation(self, city: str) -> None:
         """Compare UCB-DUAL with itself less each part, all with what was tuned for it."""
-        chosen = read_tuned(self.tuned).chosen[OURS]
+        chosen = read_tuned(TUNED).chosen[OURS]
         self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, chosen, tuned=False)
 
     def classes(self, city: str) -> None:
         """Give the two best rivals our way of training and merging heads: what the rest of ours adds."""
         settings = ("training.own_classes=true", "aggregation.keep_classes=true")
-        self._compare(f"classes-{city}", city, (OURS, *self.best(city)), 0.6, settings)
+        methods = (OURS, *self.best(city))
+        self._compare(f"classes-{city}", city, methods, 0.6, settings, beside=(f"main-{city}",))
 
     def departures(self, city: str) -> None:
         """Compare departure rules, each told nothing, something, or (an upper bound) all."""
-        chosen = read_tuned(self.tuned).chosen[OURS]
+        chosen = read_tuned(TUNED).chosen[OURS]
         self._compare(f"departures-{city}", city, DEPARTURES, 0.6, chosen, tuned=False)
 
     def tight(self, city: str) -> None:
@@ -233,6 +281,11 @@ class Study:
                 name = f"sensitivity-{what}-{size}-{city}"
                 self._compare(name, city, (OURS, *self.best(city)), 0.6, (setting,))
 
+    def curve(self) -> None:
+        """Fit a learning curve to the runs of the main comparisons that are at hand."""
+        folders = [path for city in CITIES if (path := self.out / f"main-{city}").exists()]
+        self._write("curve", dict(fit_curves(folders, self.out / CURVE, ("flora",), self.progress).document))
+
     def best(self, city: str) -> list[str]:
         """Return the two rivals with the highest accuracy of the city's main comparison."""
         document = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
@@ -243,31 +296,67 @@ class Study:
         self,
         name: str,
         city: str,
-        methods: tuple[str, ...],
+        methods: Sequence[str],
         share: float,
-        settings: tuple[str, ...] = (),
+        settings: Sequence[str] = (),
         tuned: bool = True,
+        beside: Sequence[str] = (),
     ) -> None:
-        done = self._played(name, city, methods, SEEDS, share, settings, tuned)
-        self._write(f"{self._name(name)}{self.few}", done)
+        """Play what no recorded result holds, this one or those beside it, and write down all of it."""
+        parts: list[dict[str, Any]] = []
+        if self.given is None:
+            parts = self._recorded((name, *beside), city, methods, share, settings, tuned)
+        there = {method for part in parts for method in part["methods"]}
+        lacking = [method for method in methods if method not in there]
+        if lacking:
+            parts.insert(0, self._played(name, city, lacking, SEEDS, share, settings, tuned))
+        self._write(self._name(name), merge_documents(parts, methods))
 
     def _name(self, name: str) -> str:
         """Return the name of a result, which says so where a curve stands in for training."""
-        return name if self.curve is None else f"{name}-curve"
+        return name if self.given is None else f"{name}-curve"
+
+    def _recorded(
+        self,
+        names: Sequence[str],
+        city: str,
+        methods: Sequence[str],
+        share: float,
+        settings: Sequence[str] = (),
+        tuned: bool = True,
+    ) -> list[dict[str, Any]]:
+        """Return the recorded results, each with those methods alone that would be played just so today."""
+        chosen = read_tuned(TUNED).chosen if tuned else {}
+        overrides = [self.total(city, share), *settings]
+        jobs = plan_jobs(self.source(city), methods, SEEDS[:1], self.out, overrides, chosen)
+        configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
+        paths = [HERE / f"{name}.json" for name in names]
+        found = []
+        for document in (json.loads(path.read_text("utf-8")) for path in paths if path.exists()):
+            held = [
+                method
+                for method in document["methods"]
+                if method in configs
+                and document["terms"] == self._told(shared_terms(configs[method]))
+                and document["method_terms"][method] == self._told(method_terms(configs[method]))
+            ]
+            if held and document["seeds"] == list(SEEDS):
+                found.append({**document, "methods": held})
+        return found
 
     def _played(
         self,
         name: str,
         city: str,
-        methods: tuple[str, ...],
-        seeds: tuple[int, ...],
+        methods: Sequence[str],
+        seeds: Sequence[int],
         share: float,
-        settings: tuple[str, ...],
+        settings: Sequence[str],
         tuned: bool = False,
     ) -> dict[str, Any]:
-        """Play a comparison, or what is missing of it, and return its document."""
-        if self.curve is not None:
-            settings = (*settings, "learner.kind=curve", f"learner.curve={self.curve.resolve()}")
+        """Play a comparison, or what is missing of it, and return its document as it is recorded."""
+        if self.given is not None:
+            settings = (*settings, "learner.kind=curve", f"learner.curve={self.given.resolve()}")
         done = compare(
             self.source(city),
             methods,
@@ -275,21 +364,25 @@ class Study:
             self.out / self._name(name),
             overrides=[self.total(city, share), *settings],
             executor=self.workers,
-            tuned=self.tuned if tuned else None,
+            tuned=TUNED if tuned else None,
             progress=self.progress,
         )
-        return dict(done.document)
+        return dict(self._told(done.document))
 
-    def _write(self, name: str, document: dict[str, Any]) -> None:
-        document = {**document, "host": {**versions(), **document.get("host", {})}}
-        text = json.dumps(_rounded(document), indent=1) + "\n"
+    def _told(self, value: Any) -> Any:
+        """Return a value as it is recorded: rounded, and without this machine's paths."""
+        text = json.dumps(_rounded(value))
         for path, stands_for in (
             (self.data, "data"),
             (self.out, "runs/headline"),
             (HERE, "benchmarks/headline"),
         ):
             text = text.replace(str(path.resolve()), stands_for)
-        write_text(HERE / f"{name}.json", text)
+        return json.loads(text)
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        document = {**document, "host": {**versions(), **document.get("host", {})}}
+        write_text(HERE / f"{name}.json", json.dumps(self._told(document), indent=1) + "\n")
 
 
 def _rounded(value: Any) -> Any:
@@ -313,7 +406,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--curve", type=Path, help="stands in for training; main has none")
-    parser.add_argument("--methods", default="", help="A,B: tune and compare these alone")
+    parser.add_argument(
+        "--methods", default="", help="A,B: tune and compare these, beside those that are there"
+    )
     return parser.parse_args()
 
 
@@ -330,7 +425,7 @@ def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
 if __name__ == "__main__":
     given = _arguments()
     with progress_on() as shown, Processes(given.jobs) as workers:
-        few = [name for name in given.methods.split(",") if name]
-        study = Study(given.data, given.out, workers, shown, given.curve, few)
+        asked = [name for name in given.methods.split(",") if name]
+        study = Study(given.data, given.out, workers, shown, given.curve, asked)
         for _ in _stages(study, given.stage, given.city or list(CITIES)):
             pass

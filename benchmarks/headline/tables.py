@@ -3,7 +3,7 @@
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure, NAME/against with all of its methods; tuned, or tuned-few, is
+comparison with the best rival of each measure, NAME/against with all of its methods; tuned is
 what methods came to with each deadline on the tuning slice, departures-CITY what a rule for departing
 vehicles delivers and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a
 second comes to.
@@ -181,22 +181,27 @@ def develop(learner: str) -> str:
     return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
-def tuned(which: str) -> str:
+def tuned(_: str) -> str:
     """Return what methods came to with their step size and each deadline on the tuning slice."""
-    document = _read(f"tuned-{which}" if which else "tuned")
+    document = _read("tuned")
     if document is None:
         return _NOT_PLAYED
     methods = document["methods"]
-    each = [_numbers(score["overrides"])[DEADLINE] for score in next(iter(methods.values()))["scores"]]
+    tried = {name: {_deadline(s): s for s in one["scores"]} for name, one in methods.items()}
+    each = sorted({seconds for scores in tried.values() for seconds in scores}, key=float)
     head = ("method", "step size", *(f"{seconds} s" for seconds in each))
     rows = []
     for name, one in methods.items():
         cells = [name, f"{_numbers(one['overrides'])['training.rate_factor']}×"]
-        for score in one["scores"]:
-            shown = f"{100 * score['accuracy']:.1f}"
-            cells.append(f"**{shown}**" if score["overrides"] == one["overrides"] else shown)
+        for score in (tried[name].get(seconds) for seconds in each):
+            shown = f"{100 * score['accuracy']:.1f}" if score else "–"
+            cells.append(f"**{shown}**" if score and score["overrides"] == one["overrides"] else shown)
         rows.append(cells)
     return f"{_markdown(head, rows)}\n\nAccuracy, %, with seed {document['seeds'][0]}; bold: chosen."
+
+
+def _deadline(score: dict[str, Any]) -> str:
+    return _numbers(score["overrides"])[DEADLINE]
 
 
 def _numbers(overrides: Sequence[str]) -> dict[str, str]:

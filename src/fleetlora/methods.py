@@ -83,7 +83,7 @@ METHODS.register("ucb-dual")(_UCB_DUAL)
 
 
 def _changed(name: str, change: Method) -> None:
-    """Register UCB-DUAL with one of its parts changed, for ablations."""
+    """Register UCB-DUAL with one of its parts changed."""
     values = {section: {**_UCB_DUAL.get(section, {}), **change.get(section, {})} for section in _UCB_DUAL}
     METHODS.register(f"ucb-dual-{name}")(values)
 
@@ -98,6 +98,9 @@ _changed("no-classes", {"aggregation": {"keep_classes": False}, "training": {"ow
 _changed("no-departure", {"departure": {"rule": "drop"}})
 # The loop that divides joules anew did not win on the slices that the method was chosen on.
 _changed("loop", {"budget": {"rule": "feedback"}})
+
+# A second costs twice as much: shorter rounds for some accuracy.
+_changed("quick", {"policy": {"gain_latencies": 0.5}})
 
 # Departure rules by themselves: for long rounds (one large rank for all) and for ours; the oracle is told the
 # future, an upper bound and no method.

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fleetlora.comparison.front import pareto_front
-from fleetlora.comparison.measures import MEASURES, Played, at_target, task_measures, trains_adapter
+from fleetlora.comparison.measures import (
+    MEASURES,
+    Curve,
+    Played,
+    at_target,
+    task_measures,
+    trains_adapter,
+)
 from fleetlora.comparison.statistics import Estimate, difference, estimate, percent_difference
 from fleetlora.comparison.terms import method_terms, require_equal_terms, shared_terms
 from fleetlora.doctor import versions
 from fleetlora.errors import InputError
 from fleetlora.methods import homolora_rank
 
-__all__ = ["SCHEMA", "build_document"]
+__all__ = ["SCHEMA", "Entry", "build_document", "concluded", "require_equal_seeds"]
+
+T = TypeVar("T")
 
 #: Number of the layout of ``comparison.json``.
 SCHEMA = 1
@@ -34,6 +44,54 @@ _DIFFERENCES = (
 
 #: Values of one method by measure, one per seed in the order of the seeds.
 Columns = Mapping[str, Mapping[str, Sequence[float | None]]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run in a document.
+
+    Attributes:
+        method: Its method.
+        seed: Its seed.
+        path: Its directory, from that of the comparison.
+        digest: Digest of its tables.
+        values: Its measures by key, all but what depends on a target.
+        curve: How its accuracy grew.
+    """
+
+    method: str
+    seed: int
+    path: str
+    digest: str
+    values: Mapping[str, float | None]
+    curve: Curve
+
+    @classmethod
+    def of(cls, one: Played, out: Path) -> Entry:
+        """Return the entry of a finished run in a comparison that is written to ``out``."""
+        path = Path(os.path.relpath(one.run.path, out)).as_posix()
+        return cls(one.method, one.seed, path, one.run.result["digest"], one.values, one.curve)
+
+    @classmethod
+    def read(cls, run: Mapping[str, Any]) -> Entry:
+        """Return the entry that :meth:`as_dict` wrote."""
+        curve = Curve(*(np.array(run["curve"][name]) for name in ("t_s", "joules", "accuracy")))
+        return cls(run["method"], run["seed"], run["path"], run["digest"], run["measures"], curve)
+
+    def as_dict(self, target: float) -> dict[str, Any]:
+        """Return the entry as JSON has it, with when it reached the target."""
+        return {
+            "method": self.method,
+            "seed": self.seed,
+            "path": self.path,
+            "digest": self.digest,
+            "measures": {**self.values, **at_target(self.curve, target)},
+            "curve": {
+                "t_s": self.curve.t_s.tolist(),
+                "joules": self.curve.joules.tolist(),
+                "accuracy": self.curve.accuracy.tolist(),
+            },
+        }
 
 
 def build_document(
@@ -55,26 +113,50 @@ def build_document(
         InputError: There is no run, one is there twice, or the methods have not the same seeds.
         ConfigError: The runs are not on equal terms; names the key.
     """
-    methods, seeds = _grid(played)
-    named = [(f"{one.method}, seed {one.seed}", one.run.config) for one in played]
-    require_equal_terms(named)
-    tasks = played[0].run.tasks
-    configs = {one.method: one.run.config for one in reversed(played)}
-    adapters = {m: trains_adapter(configs[m]) for m in methods}
-    aim = _target(played, methods, adapters, target)
-    rows = {(p.method, p.seed): {**p.values, **at_target(p.curve, aim["accuracy"])} for p in played}
-    measures = (*MEASURES, *task_measures(tasks))
-    columns = {m: {q.key: [rows[m, seed].get(q.key) for seed in seeds] for q in measures} for m in methods}
+    if not played:
+        raise InputError("there is no run to compare", mend="give the directories of finished runs")
+    entries = [Entry.of(one, out) for one in played]
+    require_equal_seeds(entries)
+    require_equal_terms([(f"{one.method}, seed {one.seed}", one.run.config) for one in played])
+    first, configs = played[0].run, {one.method: one.run.config for one in reversed(played)}
+    about = {
+        "name": first.identity.preset,
+        "vehicles": first.identity.vehicles,
+        "rsus": first.identity.rsus,
+        "tasks": list(first.tasks),
+        **({"learner": first.result["learner"]} if "learner" in first.result else {}),
+        "terms": shared_terms(first.config),
+        "method_terms": {m: method_terms(configs[m]) for m in configs},
+        "trains_adapters": {m: trains_adapter(configs[m]) for m in configs},
+        "tuned": tuned,
+        "host": versions(),
+    }
+    return concluded(about, entries, target)
+
+
+def concluded(about: Mapping[str, Any], entries: Sequence[Entry], target: float | None) -> dict[str, Any]:
+    """Return a document: what its runs are of, and what they came to.
+
+    Args:
+        about: The parts of the document that say what was played: name, fleet, tasks, terms, tuning, host.
+        entries: The runs, every method with the same seeds; the first one's method is the reference.
+        target: Mean accuracy whose first reach is timed; if not given it is chosen from the runs.
+    """
+    methods, seeds = _in_order([e.method for e in entries]), _in_order([e.seed for e in entries])
+    adapters = about["trains_adapters"]
+    aim = _target(entries, methods, adapters, target)
+    runs = {(e.method, e.seed): e.as_dict(aim["accuracy"]) for e in entries}
+    measures = (*MEASURES, *task_measures(about["tasks"]))
+    columns = {
+        m: {q.key: [runs[m, seed]["measures"].get(q.key) for seed in seeds] for q in measures}
+        for m in methods
+    }
     means = {m: {q.key: estimate(columns[m][q.key]) for q in measures} for m in methods}
     rivals = [m for m in methods[1:] if adapters[m]]
-    first = played[0].run.result
+    before = {key: about[key] for key in ("name", "vehicles", "rsus", "tasks", "learner") if key in about}
     return {
         "schema": SCHEMA,
-        "name": played[0].run.identity.preset,
-        "vehicles": played[0].run.identity.vehicles,
-        "rsus": played[0].run.identity.rsus,
-        "tasks": list(tasks),
-        **({"learner": first["learner"]} if "learner" in first else {}),
+        **before,
         "methods": methods,
         "reference": methods[0],
         "seeds": seeds,
@@ -85,31 +167,32 @@ def build_document(
         "best_rival": _best_rivals(columns, means, methods[0], rivals),
         "best_homolora": _best_homolora(means),
         "fronts": {cost: _front(means, cost) for cost in ("latency_s", "energy_j")},
-        "terms": shared_terms(played[0].run.config),
-        "method_terms": {m: method_terms(configs[m]) for m in methods},
-        "trains_adapters": adapters,
-        "tuned": tuned,
-        "runs": [_run(one, rows[one.method, one.seed], out) for one in played],
-        "host": versions(),
+        "terms": about["terms"],
+        "method_terms": {m: about["method_terms"][m] for m in methods},
+        "trains_adapters": {m: adapters[m] for m in methods},
+        "tuned": about["tuned"],
+        "runs": list(runs.values()),
+        **{key: value for key, value in about.items() if key in ("host", "parts")},
     }
 
 
-def _grid(played: Sequence[Played]) -> tuple[list[str], list[int]]:
-    """Return the methods and the seeds, in the order in which they come."""
-    if not played:
-        raise InputError("there is no run to compare", mend="give the directories of finished runs")
-    methods = list(dict.fromkeys(one.method for one in played))
-    seeds = list(dict.fromkeys(one.seed for one in played))
-    there: dict[tuple[str, int], Path] = {}
-    for one in played:
-        before = there.setdefault((one.method, one.seed), one.run.path)
-        if before != one.run.path:
+def require_equal_seeds(entries: Sequence[Entry]) -> None:
+    """Check that every method has one run of each seed.
+
+    Raises:
+        InputError: One is lacking, or there twice.
+    """
+    there: dict[tuple[str, int], str] = {}
+    for one in entries:
+        before = there.setdefault((one.method, one.seed), one.path)
+        if before != one.path:
             raise InputError(
                 f"{one.method} with seed {one.seed} is there twice, also as {before}",
-                where=str(one.run.path),
+                where=one.path,
                 mend="leave one out",
             )
-    for method in methods:
+    seeds = _in_order([e.seed for e in entries])
+    for method in _in_order([e.method for e in entries]):
         lacking = [seed for seed in seeds if (method, seed) not in there]
         if lacking:
             raise InputError(
@@ -117,17 +200,21 @@ def _grid(played: Sequence[Played]) -> tuple[list[str], list[int]]:
                 where="seeds",
                 mend="compare methods on the same seeds: play the run, or leave the seed out everywhere",
             )
-    return methods, seeds
+
+
+def _in_order(values: Iterable[T]) -> list[T]:
+    """Return the distinct values in the order in which they come."""
+    return list(dict.fromkeys(values))
 
 
 def _target(
-    played: Sequence[Played], methods: Sequence[str], adapters: Mapping[str, bool], given: float | None
+    entries: Sequence[Entry], methods: Sequence[str], adapters: Mapping[str, bool], given: float | None
 ) -> dict[str, Any]:
     """Return the target accuracy and where it comes from."""
     if given is not None:
         return {"accuracy": given, "why": "given"}
     rated = [m for m in methods if adapters[m]] or list(methods)
-    means = [estimate([p.values["accuracy"] for p in played if p.method == m]).value for m in rated]
+    means = [estimate([e.values["accuracy"] for e in entries if e.method == m]).value for m in rated]
     lowest = min((mean for mean in means if mean is not None), default=0.0)
     why = f"{100 * _TARGET_SHARE:.0f} % of the lowest mean accuracy of a method that trains adapters"
     return {"accuracy": _TARGET_SHARE * lowest, "why": why}
@@ -177,18 +264,3 @@ def _front(means: Mapping[str, Mapping[str, Estimate]], cost: str) -> list[str]:
     values = [(means[m][cost].value, means[m]["accuracy"].value) for m in means]
     on = pareto_front(*np.array(values, dtype=float).T)
     return [m for m, is_on in zip(means, on, strict=True) if is_on]
-
-
-def _run(one: Played, values: Mapping[str, float | None], out: Path) -> dict[str, Any]:
-    return {
-        "method": one.method,
-        "seed": one.seed,
-        "path": Path(os.path.relpath(one.run.path, out)).as_posix(),
-        "digest": one.run.result["digest"],
-        "measures": dict(values),
-        "curve": {
-            "t_s": one.curve.t_s.tolist(),
-            "joules": one.curve.joules.tolist(),
-            "accuracy": one.curve.accuracy.tolist(),
-        },
-    }
