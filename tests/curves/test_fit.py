@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,10 @@ TRUTH = Contribution(rank=0.4, steps=0.8, samples=0.3, rate=0.6, again=0.4, toge
 ACCURACY = Growth(start=0.05, end=0.85, scale=20.0, power=1.2)
 LOSS = Growth(start=3.0, end=0.6, scale=20.0, power=1.2)
 COSTS = Costs((4, 8), (100, 200), (100, 200), (1e6, 2e6), 300)
+
+
+def recipe(factor: float, rule: str = "product") -> str:
+    return json.dumps({"aggregation": {"rule": rule}, "rate_factor": factor})
 
 
 def recorded(method: str, seed: int, factor: float = 1.0, syncs: int = 60, noise: float = 0.003) -> Recorded:
@@ -39,7 +44,7 @@ def recorded(method: str, seed: int, factor: float = 1.0, syncs: int = 60, noise
     return Recorded(
         method=method,
         seed=seed,
-        recipe=f"factor {factor}",
+        recipe=recipe(factor),
         work=work,
         sync=sync,
         tail=0.0,
@@ -85,7 +90,19 @@ def test_a_recipe_of_one_method_is_held_out_seed_by_seed(runs: list[Recorded]) -
     kinds = {one.method: one.kind for one in hold_out([*runs, *alone], whole)}
     assert kinds == {"one": "method", "another": "method", "alone": "seed"}
     factors = {key: recipe.factor for key, recipe in whole.curve.recipes.items()}
-    assert factors["factor 2.0"] / factors["factor 1.0"] == pytest.approx(2.0, rel=0.3)
+    assert factors[recipe(2.0)] / factors[recipe(1.0)] == pytest.approx(2.0, rel=0.3)
+
+
+def test_costs_of_a_rank_are_those_of_any_run_of_the_same_rule(runs: list[Recorded]) -> None:
+    one = Costs((8,), (201,), (202,), (3e6,), 400)
+    alone = replace(recorded("alone", 0, factor=2.0), costs=one)
+    other_rule = replace(
+        recorded("other", 0), recipe=recipe(1.0, "ffa"), costs=Costs((2,), (9,), (9,), (9.0,), 9)
+    )
+    found = fit_task([*runs, alone, other_rule]).curve.recipes
+    assert found[recipe(2.0)].costs == Costs((4, 8), (100, 201), (100, 202), (1e6, 3e6), 400)
+    assert found[recipe(1.0)].costs == COSTS
+    assert found[recipe(1.0, "ffa")].costs.ranks == (2,)
 
 
 def test_too_few_tests_are_refused(runs: list[Recorded]) -> None:
@@ -102,8 +119,8 @@ def test_too_few_tests_are_refused(runs: list[Recorded]) -> None:
 
 def test_masses_of_stacked_runs_are_those_of_each_run(runs: list[Recorded]) -> None:
     exponents, factors = np.array([0.4, 0.8, 0.3, 0.6, 0.4]), np.array([1.0])
-    together = Stacked.of(runs, ["factor 1.0"]).masses(exponents, factors, 0.7)
-    apart = [Stacked.of([run], ["factor 1.0"]).masses(exponents, factors, 0.7) for run in runs]
+    together = Stacked.of(runs, [recipe(1.0)]).masses(exponents, factors, 0.7)
+    apart = [Stacked.of([run], [recipe(1.0)]).masses(exponents, factors, 0.7) for run in runs]
     assert together == pytest.approx(np.concatenate(apart))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from fleetlora.curves.recipe import rule_of
 from fleetlora.curves.recorded import Recorded
 from fleetlora.curves.shape import Contribution, Costs, GainLine, Growth, Recipe, TaskCurve
 from fleetlora.curves.stacked import Stacked
@@ -277,20 +278,19 @@ def _joined(runs: Sequence[Recorded], name: str) -> Floats:
 
 
 def _joined_costs(runs: Sequence[Recorded], recipe: str) -> Costs:
-    """Return the costs of every rank that any run of a recipe recorded; the first run that knows it tells."""
+    """Return the costs of every rank that any run of a recipe's aggregation recorded.
+
+    The first run that knows a rank tells, those of the recipe itself before others.
+    """
+    alike = [run for run in runs if rule_of(run.recipe) == rule_of(recipe)]
+    own = [run for run in alike if run.recipe == recipe]
     rows: dict[int, tuple[int, int, float]] = {}
-    sizes = []
-    for run in runs:
-        if run.recipe == recipe:
-            sizes.append(run.costs.model_bytes)
-            for rank, *costs in zip(
-                run.costs.ranks,
-                run.costs.bytes_down,
-                run.costs.bytes_up,
-                run.costs.flops_per_step,
-                strict=True,
-            ):
-                rows.setdefault(rank, tuple(costs))  # type: ignore[arg-type]
+    for run in (*own, *alike):
+        costs = run.costs
+        columns = zip(costs.ranks, costs.bytes_down, costs.bytes_up, costs.flops_per_step, strict=True)
+        for rank, down, up, flops in columns:
+            rows.setdefault(rank, (down, up, flops))
     ranks = sorted(rows)
-    down, up, flops = zip(*(rows[rank] for rank in ranks), strict=True) if ranks else ((), (), ())
-    return Costs(tuple(ranks), down, up, flops, round(float(np.median(sizes))))
+    downs, ups, works = zip(*(rows[rank] for rank in ranks), strict=True) if ranks else ((), (), ())
+    size = round(float(np.median([run.costs.model_bytes for run in own])))
+    return Costs(tuple(ranks), downs, ups, works, size)

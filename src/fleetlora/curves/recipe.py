@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["base_of", "first_difference", "recipe_of"]
+__all__ = ["base_of", "first_difference", "recipe_of", "rule_of"]
 
 #: Keys of ``training`` that do not belong to the base: a feature of the curve, and the recipe's own.
 _FREE = ("steps", "rate_factor", "own_classes")
@@ -53,6 +53,11 @@ def recipe_of(config: Mapping[str, Any]) -> str:
     if training.get("own_classes"):  # older curves know of no such thing
         recipe["own_classes"] = True
     return json.dumps(recipe, sort_keys=True)
+
+
+def rule_of(recipe: str) -> Any:
+    """Return the aggregation rule, with its options, of a recipe's key: what an update's bytes depend on."""
+    return json.loads(recipe)["aggregation"]
 
 
 def _told(value: Any) -> Any:
