@@ -255,8 +255,9 @@ class Study:
 
     def ablation(self, city: str) -> None:
         """Compare UCB-DUAL with itself less each part, all with what was tuned for it."""
-        chosen = read_tuned(TUNED).chosen[OURS]
-        self._compare(f"ablation-{city}", city, (OURS, *ABLATIONS), 0.6, chosen, tuned=False)
+        methods = (OURS, *ABLATIONS)
+        tuned = self._chosen("ablation", dict.fromkeys(methods, read_tuned(TUNED).chosen[OURS]))
+        self._compare(f"ablation-{city}", city, methods, 0.6, tuned=tuned, beside=(f"main-{city}",))
 
     def classes(self, city: str) -> None:
         """Give the two best rivals our way of training and merging heads: what the rest of ours adds."""
@@ -265,9 +266,14 @@ class Study:
         self._compare(f"classes-{city}", city, methods, 0.6, settings, beside=(f"main-{city}",))
 
     def departures(self, city: str) -> None:
-        """Compare departure rules, each told nothing, something, or (an upper bound) all."""
-        chosen = read_tuned(TUNED).chosen[OURS]
-        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, chosen, tuned=False)
+        """Compare departure rules, each told nothing, something, or (an upper bound) all.
+
+        One large rank for all has long rounds, UCB-DUAL the deadline that was tuned for it.
+        """
+        ours, step = read_tuned(TUNED).chosen[OURS], read_tuned(STEPS).chosen["homolora-32"]
+        fixed = (*step, *BEYOND[DEADLINES[-1]])
+        chosen = {method: fixed if method.startswith("fixed") else ours for method in DEPARTURES}
+        self._compare(f"departures-{city}", city, DEPARTURES, 0.6, tuned=self._chosen("departures", chosen))
 
     def tight(self, city: str) -> None:
         """Compare ours with the two best rivals at 30 % and 100 %."""
@@ -299,7 +305,7 @@ class Study:
         methods: Sequence[str],
         share: float,
         settings: Sequence[str] = (),
-        tuned: bool = True,
+        tuned: Path = TUNED,
         beside: Sequence[str] = (),
     ) -> None:
         """Play what no recorded result holds, this one or those beside it, and write down all of it."""
@@ -312,6 +318,13 @@ class Study:
             parts.insert(0, self._played(name, city, lacking, SEEDS, share, settings, tuned))
         self._write(self._name(name), merge_documents(parts, methods))
 
+    def _chosen(self, name: str, chosen: Mapping[str, Setting]) -> Path:
+        """Leave a file that says what is laid over each method, where that was not tuned for itself."""
+        methods = {method: {"overrides": list(overrides)} for method, overrides in chosen.items()}
+        path = self.out / f"tuned-{name}.json"
+        write_text(path, json.dumps({**read_tuned(TUNED).document, "methods": methods}, indent=1))
+        return path
+
     def _name(self, name: str) -> str:
         """Return the name of a result, which says so where a curve stands in for training."""
         return name if self.given is None else f"{name}-curve"
@@ -323,10 +336,10 @@ class Study:
         methods: Sequence[str],
         share: float,
         settings: Sequence[str] = (),
-        tuned: bool = True,
+        tuned: Path = TUNED,
     ) -> list[dict[str, Any]]:
         """Return the recorded results, each with those methods alone that would be played just so today."""
-        chosen = read_tuned(TUNED).chosen if tuned else {}
+        chosen = read_tuned(tuned).chosen
         overrides = [self.total(city, share), *settings]
         jobs = plan_jobs(self.source(city), methods, SEEDS[:1], self.out, overrides, chosen)
         configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
@@ -352,7 +365,7 @@ class Study:
         seeds: Sequence[int],
         share: float,
         settings: Sequence[str],
-        tuned: bool = False,
+        tuned: Path | None = None,
     ) -> dict[str, Any]:
         """Play a comparison, or what is missing of it, and return its document as it is recorded."""
         if self.given is not None:
@@ -364,7 +377,7 @@ class Study:
             self.out / self._name(name),
             overrides=[self.total(city, share), *settings],
             executor=self.workers,
-            tuned=TUNED if tuned else None,
+            tuned=tuned,
             progress=self.progress,
         )
         return dict(self._told(done.document))
