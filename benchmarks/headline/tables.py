@@ -1,6 +1,7 @@
 """Write the tables of docs/results.md from the JSON files beside this file, between their markers.
 
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
+    python benchmarks/headline/tables.py --pictures # draws docs/pareto-CITY.png too
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
 comparison with the best rival of each measure, NAME/against with all of its methods; tuned is
@@ -14,12 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from fleetlora.comparison import merge_documents
 from fleetlora.comparison.statistics import difference
+from fleetlora.report.compared.figures import comparison_figures
+from fleetlora.report.to_matplotlib import draw_matplotlib
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "results.md"
@@ -248,14 +254,29 @@ def rewritten(text: str) -> str:
     return _BLOCK.sub(lambda block: f"{block[1]}{_table(block[2])}\n{block[3]}", text)
 
 
+def draw_pictures() -> None:
+    """Draw accuracy against latency, both forms of ours and the rivals, for every city that has both."""
+    for path in sorted(HERE.glob("quick-*.json")):
+        city = path.stem.removeprefix("quick-")
+        quick, main = _read(path.stem), _read(f"main-{city}")
+        rivals = [name for name in quick["methods"] if name in main["methods"]]
+        together = merge_documents([main, quick], [main["reference"], quick["reference"], *rivals])
+        with TemporaryDirectory() as folder:
+            draw_matplotlib(comparison_figures(together)[0], Path(folder) / "pareto")
+            shutil.copyfile(Path(folder) / "pareto.png", PAGE.parent / f"pareto-{city}.png")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="do not write; exit 1 if a table is stale")
-    check = parser.parse_args().check
+    parser.add_argument("--pictures", action="store_true", help="draw the pictures too")
+    given = parser.parse_args()
     before = PAGE.read_text("utf-8")
     after = rewritten(before)
-    if check:
+    if given.check:
         sys.exit(int(before != after))
     PAGE.write_text(after, "utf-8")
+    if given.pictures:
+        draw_pictures()
