@@ -175,8 +175,7 @@ class Study:
 
     def total(self, city: str, share: float) -> str:
         """Return the override that sets the city's joules to a share of the largest fixed rank's."""
-        document = json.loads((HERE / "budgets.json").read_text("utf-8"))
-        return f"budget.total_j={round(share * document['cities'][city]['mean_j'])}"
+        return f"budget.total_j={round(share * _recorded('budgets')['cities'][city]['mean_j'])}"
 
     def steps(self) -> None:
         """Choose every method's step size on the tuning slice."""
@@ -194,7 +193,7 @@ class Study:
         beyond: Mapping[Setting, Setting] | None = None,
     ) -> None:
         """Tune those methods that were asked for and are not there, and keep the others."""
-        there = json.loads(path.read_text("utf-8")) if path.exists() else {"methods": {}}
+        there = _recorded(path.stem) if path.exists() else {"methods": {}}
         found, hosts = dict(there["methods"]), {m: host_of(there, m) for m in there["methods"]}
         lacking = [method for method in self.asked if method not in found]
 
@@ -210,7 +209,7 @@ class Study:
                 executor=self.workers,
                 progress=self.progress,
             )
-            there.update({key: value for key, value in chosen.document.items() if key != "parts"})
+            there.update(chosen.document)
             found.update(chosen.document["methods"])
             hosts.update(dict.fromkeys(methods, chosen.document["host"]))
 
@@ -243,14 +242,13 @@ class Study:
         """Compare all methods at 60 %: those asked for and those that are there."""
         name, tuned = f"main-{city}", read_tuned(TUNED).chosen
         compared = [method for method in self.methods if method != QUICK]
-        parts = self._recorded((name,), city, [m for m in compared if m in tuned], 0.6)
+        parts = self._held((name,), city, [m for m in compared if m in tuned], 0.6)
         there = {method for part in parts for method in part["methods"]}
         self._compare(name, city, [m for m in compared if m in self.asked or m in there], 0.6)
 
     def quick(self, city: str) -> None:
         """Compare UCB-DUAL where a second costs twice as much with the rivals of the main comparison."""
-        main = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
-        rivals = [method for method in main["methods"] if method != OURS]
+        rivals = [method for method in _recorded(f"main-{city}")["methods"] if method != OURS]
         self._compare(f"quick-{city}", city, (QUICK, *rivals), 0.6, beside=(f"main-{city}",))
 
     def ablation(self, city: str) -> None:
@@ -294,8 +292,8 @@ class Study:
 
     def best(self, city: str) -> list[str]:
         """Return the two rivals with the highest accuracy of the city's main comparison."""
-        document = json.loads((HERE / f"main-{city}.json").read_text("utf-8"))
-        means = {name: values["accuracy"]["value"] for name, values in document["results"].items()}
+        results = _recorded(f"main-{city}")["results"]
+        means = {name: values["accuracy"]["value"] for name, values in results.items()}
         return sorted((name for name in means if name != OURS), key=lambda name: -means[name])[:2]
 
     def _compare(
@@ -311,7 +309,7 @@ class Study:
         """Play what no recorded result holds, this one or those beside it, and write down all of it."""
         parts: list[dict[str, Any]] = []
         if self.given is None:
-            parts = self._recorded((name, *beside), city, methods, share, settings, tuned)
+            parts = self._held((name, *beside), city, methods, share, settings, tuned)
         there = {method for part in parts for method in part["methods"]}
         lacking = [method for method in methods if method not in there]
         if lacking:
@@ -329,7 +327,7 @@ class Study:
         """Return the name of a result, which says so where a curve stands in for training."""
         return name if self.given is None else f"{name}-curve"
 
-    def _recorded(
+    def _held(
         self,
         names: Sequence[str],
         city: str,
@@ -343,9 +341,8 @@ class Study:
         overrides = [self.total(city, share), *settings]
         jobs = plan_jobs(self.source(city), methods, SEEDS[:1], self.out, overrides, chosen)
         configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
-        paths = [HERE / f"{name}.json" for name in names]
         found = []
-        for document in (json.loads(path.read_text("utf-8")) for path in paths if path.exists()):
+        for document in (_recorded(name) for name in names if (HERE / f"{name}.json").exists()):
             held = [
                 method
                 for method in document["methods"]
@@ -396,6 +393,11 @@ class Study:
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         document = {**document, "host": {**versions(), **document.get("host", {})}}
         write_text(HERE / f"{name}.json", json.dumps(self._told(document), indent=1) + "\n")
+
+
+def _recorded(name: str) -> dict[str, Any]:
+    """Return a result that stands beside this file."""
+    return dict(json.loads((HERE / f"{name}.json").read_text("utf-8")))
 
 
 def _rounded(value: Any) -> Any:

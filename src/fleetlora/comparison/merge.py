@@ -38,14 +38,15 @@ def merge_documents(
         _require_shared(used[0], part)
     entries = [Entry.read(run) for m in methods for run in homes[m]["runs"] if run["method"] == m]
     require_equal_seeds(entries)
-    tuned = [part["tuned"] for part in used]
-    chosen = {m: part["tuned"]["overrides"][m] for m, part in homes.items()} if tuned[0] else {}
+    tuned = used[0]["tuned"]
+    if tuned is not None:
+        tuned = {**tuned, "overrides": {m: part["tuned"]["overrides"][m] for m, part in homes.items()}}
     hosts = by_host({method: host_of(part, method) for method, part in homes.items()})
     about = {
         **used[0],
         "method_terms": {m: part["method_terms"][m] for m, part in homes.items()},
         "trains_adapters": {m: part["trains_adapters"][m] for m, part in homes.items()},
-        "tuned": {**tuned[0], "overrides": chosen} if tuned[0] else None,
+        "tuned": tuned,
         "host": hosts[0]["host"],
         "parts": hosts,
     }
