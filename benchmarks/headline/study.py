@@ -10,7 +10,7 @@
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
-    study.py curve                        # a learning curve, fitted to the runs of main that are at hand
+    study.py curve                        # a learning curve, fitted to runs of main and ablation
     study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
@@ -137,19 +137,15 @@ class Study:
         asked: Sequence[str] = (),
     ) -> None:
         self.data, self.out, self.workers, self.progress = data, out, workers, progress
-        self.given = None if curve is None else self._placed(curve)
+        self.given = curve
         ranks = load_experiment(self.source("tuning")).lora.ranks
         self.methods = tuple(expand((OURS, QUICK, *RIVALS), ranks))
-        self.asked = tuple(expand(asked, ranks)) or self.methods
+        self.asked = tuple(expand(asked, ranks))
 
     def source(self, city: str) -> Path:
         """Return the city's file with ``data/`` put in its place."""
-        return self._placed(HERE / f"{city}.toml")
-
-    def _placed(self, source: Path) -> Path:
-        """Return a copy of a file with the folder that ``data/`` stands for in its place."""
-        path = self.out / source.name
-        write_text(path, source.read_text("utf-8").replace('"data/', f'"{self.data.resolve()}/'))
+        path, file = self.out / f"{city}.toml", HERE / f"{city}.toml"
+        write_text(path, file.read_text("utf-8").replace('"data/', f'"{self.data.resolve()}/'))
         return path
 
     def budgets(self) -> None:
@@ -195,7 +191,7 @@ class Study:
         """Tune those methods that were asked for and are not there, and keep the others."""
         there = _recorded(path.stem) if path.exists() else {"methods": {}}
         found, hosts = dict(there["methods"]), {m: host_of(there, m) for m in there["methods"]}
-        lacking = [method for method in self.asked if method not in found]
+        lacking = [method for method in self.asked or self.methods if method not in found]
 
         def tried(methods: Sequence[str], grid: Sequence[Setting]) -> None:
             chosen = tune(
@@ -239,12 +235,8 @@ class Study:
         self._write(self._name("develop"), about)
 
     def main(self, city: str) -> None:
-        """Compare all methods at 60 %: those asked for and those that are there."""
-        name, tuned = f"main-{city}", read_tuned(TUNED).chosen
-        compared = [method for method in self.methods if method != QUICK]
-        parts = self._held((name,), city, [m for m in compared if m in tuned], 0.6)
-        there = {method for part in parts for method in part["methods"]}
-        self._compare(name, city, [m for m in compared if m in self.asked or m in there], 0.6)
+        """Compare all methods at 60 %."""
+        self._compare(f"main-{city}", city, [method for method in self.methods if method != QUICK], 0.6)
 
     def quick(self, city: str) -> None:
         """Compare UCB-DUAL where a second costs twice as much with the rivals of the main comparison."""
@@ -286,8 +278,13 @@ class Study:
                 self._compare(name, city, (OURS, *self.best(city)), 0.6, (setting,))
 
     def curve(self) -> None:
-        """Fit a learning curve to the runs of the main comparisons that are at hand."""
-        folders = [path for city in CITIES if (path := self.out / f"main-{city}").exists()]
+        """Fit a learning curve to the runs of the main comparisons and the ablations that are at hand.
+
+        Those that it is to stand in for are played in Warsaw if they are not at hand.
+        """
+        self._played("main-warsaw", "warsaw", (OURS, *self.best("warsaw")), SEEDS, 0.6, (), TUNED)
+        names = [f"{stage}-{city}" for stage in ("main", "ablation") for city in CITIES]
+        folders = [path for name in names if (path := self.out / name).exists()]
         self._write("curve", dict(fit_curves(folders, self.out / CURVE, ("flora",), self.progress).document))
 
     def best(self, city: str) -> list[str]:
@@ -306,15 +303,18 @@ class Study:
         tuned: Path = TUNED,
         beside: Sequence[str] = (),
     ) -> None:
-        """Play what no recorded result holds, this one or those beside it, and write down all of it."""
+        """Play what no recorded result holds, this one or those beside it, and write down all of it.
+
+        Of the methods those that are asked for, and those that are recorded.
+        """
         parts: list[dict[str, Any]] = []
         if self.given is None:
             parts = self._held((name, *beside), city, methods, share, settings, tuned)
         there = {method for part in parts for method in part["methods"]}
-        lacking = [method for method in methods if method not in there]
+        lacking = [m for m in methods if m not in there and (not self.asked or m in self.asked)]
         if lacking:
             parts.insert(0, self._played(name, city, lacking, SEEDS, share, settings, tuned))
-        self._write(self._name(name), merge_documents(parts, methods))
+        self._write(self._name(name), merge_documents(parts, [m for m in methods if m in {*there, *lacking}]))
 
     def _chosen(self, name: str, chosen: Mapping[str, Setting]) -> Path:
         """Leave a file that says what is laid over each method, where that was not tuned for itself."""
@@ -422,7 +422,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--curve", type=Path, help="stands in for training; main has none")
     parser.add_argument(
-        "--methods", default="", help="A,B: tune and compare these, beside those that are there"
+        "--methods", default="", help="A,B: tune or play these, beside those that are there"
     )
     return parser.parse_args()
 

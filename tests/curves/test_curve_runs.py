@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fleetlora
-from fleetlora.curves import Costs, Curves, fit_curves, read_curves
+from fleetlora.curves import Costs, Curves, base_of, fit_curves, read_curves
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.federation.curve_learner import costs_at
 from fleetlora.records import Run, open_run
@@ -154,6 +154,15 @@ def test_a_curve_of_other_tasks_is_refused(tiny: dict[str, Any], curves: Path, t
     with pytest.raises(ConfigError, match="was fitted to runs with") as caught:
         fleetlora.run(values, tmp_path / "run", report=False)
     assert str(caught.value.where).startswith("tasks.")
+
+
+def test_a_file_of_texts_is_known_by_its_name_wherever_it_lies(real: Path) -> None:
+    config = open_run(real / "random-0").config
+
+    def base(path: str) -> dict[str, Any]:
+        return base_of({**config, "tasks": [config["tasks"][0] | {"path": path}]})
+
+    assert base("/here/texts.csv") == base("there/texts.csv") != base("/here/others.csv")
 
 
 def test_a_method_the_curve_knows_nothing_of_is_refused(

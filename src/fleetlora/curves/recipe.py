@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 __all__ = ["base_of", "first_difference", "recipe_of", "rule_of"]
@@ -23,6 +24,8 @@ _ARITHMETIC = "training.dtype"
 def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the base of a configuration by dotted keys: the model, what is adapted, how, and on which data.
 
+    A file of texts or images is known by its name, wherever it lies.
+
     Args:
         config: A whole configuration, as ``config.toml`` of a run holds it or as it is dumped.
     """
@@ -33,6 +36,8 @@ def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
     base["evaluation.tail"] = config["evaluation"]["tail"]
     for task in config["tasks"]:
         about = {key: value for key, value in task.items() if key not in ("name", "partition")}
+        if about.get("path"):
+            about["path"] = PurePath(about["path"]).name
         base |= {f"tasks.{task['name']}.{key}": value for key, value in about.items()}
     return base
 
