@@ -26,7 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ class Study:
         self.data, self.out, self.workers, self.progress = data, out, workers, progress
         self.given = curve
         ranks = load_experiment(self.source("tuning")).lora.ranks
-        self.methods = tuple(expand((OURS, QUICK, *RIVALS), ranks))
+        self.methods, self.largest = tuple(expand((OURS, QUICK, *RIVALS), ranks)), f"homolora-{max(ranks)}"
         self.asked = tuple(expand(asked, ranks))
 
     def source(self, city: str) -> Path:
@@ -260,7 +260,7 @@ class Study:
 
         One large rank for all has long rounds, UCB-DUAL the deadline that was tuned for it.
         """
-        ours, step = read_tuned(TUNED).chosen[OURS], read_tuned(STEPS).chosen["homolora-32"]
+        ours, step = read_tuned(TUNED).chosen[OURS], read_tuned(STEPS).chosen[self.largest]
         fixed = (*step, *BEYOND[DEADLINES[-1]])
         chosen = {method: fixed if method.startswith("fixed") else ours for method in DEPARTURES}
         self._compare(f"departures-{city}", city, DEPARTURES, 0.6, tuned=self._chosen("departures", chosen))
@@ -300,7 +300,7 @@ class Study:
         methods: Sequence[str],
         share: float,
         settings: Sequence[str] = (),
-        tuned: Path = TUNED,
+        tuned: Path | None = None,
         beside: Sequence[str] = (),
     ) -> None:
         """Play what no recorded result holds, this one or those beside it, and write down all of it.
@@ -308,6 +308,7 @@ class Study:
         Of the methods those that are asked for, and those that are recorded.
         """
         parts: list[dict[str, Any]] = []
+        tuned = tuned or TUNED
         if self.given is None:
             parts = self._held((name, *beside), city, methods, share, settings, tuned)
         there = {method for part in parts for method in part["methods"]}
@@ -333,8 +334,8 @@ class Study:
         city: str,
         methods: Sequence[str],
         share: float,
-        settings: Sequence[str] = (),
-        tuned: Path = TUNED,
+        settings: Sequence[str],
+        tuned: Path,
     ) -> list[dict[str, Any]]:
         """Return the recorded results, each with those methods alone that would be played just so today."""
         chosen = read_tuned(tuned).chosen
@@ -411,7 +412,7 @@ def _rounded(value: Any) -> Any:
     )
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -424,23 +425,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--methods", default="", help="A,B: tune or play these, beside those that are there"
     )
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def _stages(study: Study, stage: str, cities: list[str]) -> Iterator[None]:
-    if stage in TUNING:
-        getattr(study, stage)()
-        yield
-        return
-    for city in cities:
-        getattr(study, stage)(city)
-        yield
-
-
-if __name__ == "__main__":
-    given = _arguments()
+def main(words: Sequence[str] | None = None) -> None:
+    """Play a stage, as the command line or ``words`` ask for it."""
+    given = _arguments(words)
     with progress_on() as shown, Processes(given.jobs) as workers:
         asked = [name for name in given.methods.split(",") if name]
         study = Study(given.data, given.out, workers, shown, given.curve, asked)
-        for _ in _stages(study, given.stage, given.city or list(CITIES)):
-            pass
+        stage = getattr(study, given.stage)
+        if given.stage in TUNING:
+            stage()
+        else:
+            for city in given.city or CITIES:
+                stage(city)
+
+
+if __name__ == "__main__":
+    main()

@@ -160,7 +160,7 @@ def test_a_file_of_texts_is_known_by_its_name_wherever_it_lies(real: Path) -> No
     config = open_run(real / "random-0").config
 
     def base(path: str) -> dict[str, Any]:
-        return base_of({**config, "tasks": [config["tasks"][0] | {"path": path}]})
+        return base_of({**config, "tasks": [config["tasks"][0] | {"train": path}]})
 
     assert base("/here/texts.csv") == base("there/texts.csv") != base("/here/others.csv")
 

@@ -77,6 +77,11 @@ def test_fit_finds_the_exponents_that_made_the_runs(runs: list[Recorded]) -> Non
     assert curve.local_accuracy == pytest.approx(0.07, abs=0.02)
 
 
+def test_models_without_any_loss_are_fitted_too(runs: list[Recorded]) -> None:
+    sure = [replace(run, loss=np.where(run.loss < 0.7, 0.0, run.loss)) for run in runs]
+    assert np.isfinite(fit_task(sure).curve.loss.end)
+
+
 def test_runs_held_out_are_predicted_within_a_point(runs: list[Recorded]) -> None:
     held = hold_out(runs, fit_task(runs))
     assert [(one.method, one.seed) for one in held] == [(run.method, run.seed) for run in runs]

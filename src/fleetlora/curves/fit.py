@@ -42,6 +42,9 @@ _SHARED = 11
 _LOW = np.array([-2.0, -2.0, -2.0, -2.0, -2.0, 0.05, 0.0, 0.0, -6.0, -3.0, 0.0])
 _HIGH = np.array([3.0, 3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.2, 12.0, 4.0, 0.5])
 
+#: Losses below this are as good as this: a model that is sure of every test sample has none at all.
+_LEAST_LOSS = 1e-3
+
 #: Most evaluations of a search from scratch, and of one that begins at a neighbour's end.
 _MOST, _FEW = 60, 15
 
@@ -228,7 +231,8 @@ def _received(stacked: Stacked, mass: Floats) -> Floats:
 def _fit_loss(stacked: Stacked, tested: Floats, growth: Growth, n: int) -> tuple[Growth, Floats]:
     """Return the loss's growth and each recipe's shift, by relative errors."""
     told = np.isfinite(stacked.loss)
-    loss, mass, recipe = stacked.loss[told], tested[told], stacked.test_recipe[told]
+    mass, recipe = tested[told], stacked.test_recipe[told]
+    loss = np.maximum(stacked.loss[told], _LEAST_LOSS)
 
     def at(p: Floats) -> Growth:
         return Growth(float(np.exp(p[0])), float(np.exp(p[1])), float(np.exp(p[2])), float(np.exp(p[3])))
@@ -259,7 +263,7 @@ def _local_loss(
     runs: Sequence[Recorded], loss: Growth, shifts: Floats, received: Floats
 ) -> tuple[float, float]:
     before = _joined(runs, "loss_before")
-    expected = np.maximum(loss.at(received, shifts), 1e-3)
+    expected = np.maximum(loss.at(received, shifts), _LEAST_LOSS)
     known = np.isfinite(before) & (before > 0) & np.isfinite(expected)
     if not known.any():
         return 0.0, 0.0

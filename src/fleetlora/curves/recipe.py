@@ -17,6 +17,9 @@ __all__ = ["base_of", "first_difference", "recipe_of", "rule_of"]
 #: Keys of ``training`` that do not belong to the base: a feature of the curve, and the recipe's own.
 _FREE = ("steps", "rate_factor", "own_classes")
 
+#: Keys of a task that name a file or folder of its data.
+_FILES = ("path", "train", "test")
+
 #: A key that bases may differ in: the arithmetic moves an accuracy by less than a curve is wrong by.
 _ARITHMETIC = "training.dtype"
 
@@ -36,8 +39,7 @@ def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
     base["evaluation.tail"] = config["evaluation"]["tail"]
     for task in config["tasks"]:
         about = {key: value for key, value in task.items() if key not in ("name", "partition")}
-        if about.get("path"):
-            about["path"] = PurePath(about["path"]).name
+        about |= {key: PurePath(about[key]).name for key in _FILES if about.get(key)}
         base |= {f"tasks.{task['name']}.{key}": value for key, value in about.items()}
     return base
 
