@@ -24,7 +24,8 @@ def documented() -> list[list[str]]:
     """Arguments of every command that the pages show, without cities, once each."""
     text = "\n".join(page.read_text("utf-8") for page in PAGES)
     found = re.findall(r"python benchmarks/headline/study\.py ([a-z][^\n`]*)", text)
-    return [list(words) for words in dict.fromkeys(tuple(re.sub(r"--city \w+", "", f).split()) for f in found)]
+    anywhere = dict.fromkeys(re.sub(r"--city \w+", "", command).strip() for command in found)
+    return [command.split() for command in anywhere]
 
 
 @pytest.fixture

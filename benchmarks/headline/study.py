@@ -422,9 +422,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--curve", type=Path, help="stands in for training; main has none")
-    parser.add_argument(
-        "--methods", default="", help="A,B: tune or play these, beside those that are there"
-    )
+    parser.add_argument("--methods", default="", help="A,B: tune or play these, beside those that are there")
     return parser.parse_args(words)
 
 
