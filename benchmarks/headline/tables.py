@@ -4,10 +4,9 @@
     python benchmarks/headline/tables.py --pictures # draws docs/pareto-CITY.png too
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure, NAME/against with all of its methods; tuned is
-what methods came to with each deadline on the tuning slice, departures-CITY what a rule for departing
-vehicles delivers and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a
-second comes to.
+comparison with the best rival of each measure; tuned is what methods came to with each deadline on the
+tuning slice, departures-CITY what a rule for departing vehicles delivers and wastes, sensitivity-CITY the
+verdict in other worlds, develop-curve what a price of a second comes to.
 """
 
 from __future__ import annotations
@@ -35,10 +34,6 @@ DEADLINE = "round.deadline_s"
 
 _NOT_PLAYED = "*Not played yet.*"
 _BLOCK = re.compile(r"(<!-- table ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_HEAD = (
-    *("method", "accuracy, %", "round latency, s", "to target, s"),
-    *("joules", "rounds", "arrived", "delivered, %"),
-)
 _TITLES = {
     "accuracy": "accuracy",
     "latency_s": "round latency",
@@ -69,19 +64,25 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def results(document: dict[str, Any]) -> str:
-    """Return the table of a comparison, best accuracy first."""
-    rows, waits = document["results"], _deadlines(document)
+    """Return the table of a comparison, best accuracy first, with what sets the reference apart from each."""
+    rows, waits, reference = document["results"], _deadlines(document), document["reference"]
+    head = ("method", "accuracy, %", f"{reference}'s lead, points")
+    head += ("round latency, s", f"{reference}'s, %", "to target, s", "joules", "arrived", "delivered, %")
     table = []
     for name in sorted(rows, key=lambda name: -(rows[name]["accuracy"]["value"] or 0.0)):
-        one = rows[name]
-        shown = f"**{name}**" if name == document["reference"] else name
+        one, apart = rows[name], document["differences"].get(name)
+        lead, latency = (
+            _signed(apart[key]) if apart else "–" for key in ("accuracy_points", "latency_percent")
+        )
         cells = [
-            shown,
+            f"**{name}**" if name == reference else name,
             _number(one["accuracy"], 100),
+            lead,
             _number(one["latency_s"], 1, 2),
+            latency,
             _number(one["time_to_target_s"], 1, 0),
             _number(one["energy_j"], 1, 0),
-            *(f"{one[key]['value']:.0f}" for key in ("rounds", "arrived")),
+            f"{one['arrived']['value']:.0f}",
             f"{100 * one['delivered_share']['value']:.1f}",
         ]
         table.append([*cells, *([waits[name]] if waits else [])])
@@ -90,7 +91,7 @@ def results(document: dict[str, Any]) -> str:
     below = (
         f"{_seeds(document)} Target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J."
     )
-    return f"{_markdown((*_HEAD, *(['deadline, s'] if waits else [])), table)}\n\n{below}"
+    return f"{_markdown((*head, *(['deadline, s'] if waits else [])), table)}\n\n{below}"
 
 
 def _deadlines(document: dict[str, Any]) -> dict[str, str]:
@@ -110,23 +111,12 @@ def _seeds(document: dict[str, Any]) -> str:
 
 def verdict(document: dict[str, Any]) -> str:
     """Return the paired differences of the reference to the best rival of each measure."""
-    rows = []
+    rows, keys = [], ("accuracy_points", "latency_percent", "energy_percent")
     for measure, found in document["best_rival"].items():
-        against = document["differences"][found["rival"]]
+        apart = document["differences"][found["rival"]]
         cells = [_TITLES.get(measure, measure), found["rival"]]
-        rows.append([*cells, *(_signed(against[key]) for key in ("accuracy_points", "latency_percent"))])
-    return _markdown(("measure", "best rival in it", "accuracy, points", "round latency, %"), rows)
-
-
-def against(document: dict[str, Any]) -> str:
-    """Return the paired differences of the reference to every other method, the closest in accuracy first."""
-    found = document["differences"]
-    keys = ("accuracy_points", "latency_percent", "energy_percent")
-    rows = [
-        [name, *(_signed(found[name][key]) for key in keys)]
-        for name in sorted(found, key=lambda name: found[name]["accuracy_points"]["value"])
-    ]
-    head = (f"{document['reference']} against", "accuracy, points", "round latency, %", "joules, %")
+        rows.append([*cells, *(_signed(apart[key]) for key in keys)])
+    head = ("measure", "best rival in it", "accuracy, points", "round latency, %", "joules, %")
     return _markdown(head, rows)
 
 
@@ -241,7 +231,7 @@ _GATHERED = {
     "sensitivity": sensitivity,
     "tuned": tuned,
 }
-_OF_A_RESULT = {"": results, "verdict": verdict, "against": against}
+_OF_A_RESULT = {"": results, "verdict": verdict}
 
 
 def _read(result: str) -> dict[str, Any] | None:
