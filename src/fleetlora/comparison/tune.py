@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from fleetlora.files import write_text
 from fleetlora.records import open_run
 from fleetlora.tuning import GRID, Setting
 
-__all__ = ["TUNED", "Tuned", "read_tuned", "tune"]
+__all__ = ["TUNED", "Tuned", "choose", "read_tuned", "tune"]
 
 TUNED = "tuned.json"
 
@@ -95,16 +96,16 @@ def tune(
     *,
     grid: Sequence[Setting] = GRID,
     tuned: str | Path | None = None,
+    tolerance: float = 0.0,
     overrides: Iterable[str] = (),
     jobs: int = 1,
     executor: Executor | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Play every setting of a grid with every method, choose, and write ``out/tuned.json``.
+    """Play every setting of a grid with every method, choose (:func:`choose`), and write ``out/tuned.json``.
 
-    The setting with the highest mean accuracy over the seeds is chosen; of equals the one with the lower
-    latency, then the first. Runs that are complete are kept, as in a comparison.
+    Runs that are complete are kept, as in a comparison.
 
     Args:
         source: Name of a preset, path of a TOML file, or the values themselves: what to tune on.
@@ -113,6 +114,7 @@ def tune(
         out: Directory of the tuning; its runs lie in ``runs/METHOD/setting-K/seed-N``.
         grid: The settings, the same for every method.
         tuned: What an earlier tuning wrote; the values it chose are laid beneath every setting.
+        tolerance: Accuracy that may be given up for a lower latency, as a share.
         overrides: ``key=value`` each, laid over every run.
         jobs: How many runs are played at a time.
         executor: Plays the runs in place of ``jobs`` processes.
@@ -149,8 +151,10 @@ def tune(
         "name": experiment.name,
         "seeds": list(seeds),
         "traces": flat(experiment.traces.model_dump(mode="json")),
+        "tolerance": tolerance,
         "methods": {
-            m: {"overrides": _best(tried)["overrides"], "scores": tried} for m, tried in scores.items()
+            method: {"overrides": choose(tried, tolerance)["overrides"], "scores": tried}
+            for method, tried in scores.items()
         },
         "host": versions(),
     }
@@ -170,12 +174,25 @@ def _score(variant: Variant, seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _best(tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    def rank(score: Mapping[str, Any]) -> tuple[float, float]:
-        accuracy, latency_s = score["accuracy"], score["latency_s"]
-        return (-1.0 if accuracy is None else accuracy, 0.0 if latency_s is None else -latency_s)
+def choose(tried: Sequence[Mapping[str, Any]], tolerance: float = 0.0) -> Mapping[str, Any]:
+    """Return the most accurate setting, or one within ``tolerance`` of it whose rounds are shorter.
 
-    return max(tried, key=rank)
+    Of equals the more accurate one, then the first.
+
+    Args:
+        tried: Scores, ``accuracy`` as a share and ``latency_s`` each; ``None`` is the worst of either.
+        tolerance: Accuracy that may be given up for a lower latency, such as the standard error of a test.
+    """
+
+    def accuracy(score: Mapping[str, Any]) -> float:
+        return -1.0 if score["accuracy"] is None else float(score["accuracy"])
+
+    def latency_s(score: Mapping[str, Any]) -> float:
+        return math.inf if score["latency_s"] is None else float(score["latency_s"])
+
+    best = max(map(accuracy, tried))
+    close = [score for score in tried if accuracy(score) >= best - tolerance]
+    return min(close, key=lambda score: (latency_s(score), -accuracy(score)))
 
 
 def read_tuned(path: str | Path) -> Tuned:
