@@ -6,7 +6,7 @@
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py quick --city warsaw          # UCB-DUAL with a dearer second, against the same rivals
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
-    study.py classes --city warsaw        # the two best rivals with our way of training and merging heads
+    study.py classes --city warsaw        # the best rivals with our way of training and merging heads
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
@@ -77,8 +77,13 @@ SECONDS = (
     *(f"policy.gain_latencies={typical}" for typical in (0.5, 0.65, 0.8, 1.2)),
 )
 DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.5, 2.0, 3.0))
-#: What is tried too where the best lies at an edge of these.
-BEYOND = {DEADLINES[0]: ("round.deadline_s=1.0",), DEADLINES[-1]: ("round.deadline_s=30.0",)}
+#: What is tried too where the best lies at an edge of a grid.
+BEYOND_STEPS = {
+    GRID[0]: ("training.rate_factor=0.5",),
+    ("training.rate_factor=0.5",): ("training.rate_factor=0.25",),
+    GRID[-1]: ("training.rate_factor=16.0",),
+}
+BEYOND_DEADLINES = {DEADLINES[0]: ("round.deadline_s=1.0",), DEADLINES[-1]: ("round.deadline_s=30.0",)}
 #: Of deadlines whose accuracies are closer than this, the one with the shorter rounds is chosen: a standard
 #: error of three tests of 1,000 texts, sqrt(0.8 · 0.2 / 3000).
 TOLERANCE = 0.007
@@ -179,23 +184,31 @@ class Study:
 
     def steps(self) -> None:
         """Choose every method's step size on the tuning slice."""
-        self._tune(STEPS, GRID)
+        self._tune(STEPS, GRID, BEYOND_STEPS)
 
     def deadlines(self) -> None:
         """Choose how long every method's rounds may last, with the step size chosen before."""
-        self._tune(TUNED, DEADLINES, STEPS, BEYOND, TOLERANCE)
+        self._tune(TUNED, DEADLINES, BEYOND_DEADLINES, STEPS, TOLERANCE)
 
     def _tune(
         self,
         path: Path,
         grid: Sequence[Setting],
+        beyond: Mapping[Setting, Setting],
         tuned: Path | None = None,
-        beyond: Mapping[Setting, Setting] | None = None,
         tolerance: float = 0.0,
     ) -> None:
-        """Try what the methods that are asked for lack, keep what is there, and choose."""
+        """Try what the methods that are asked for lack, keep what is there, and choose.
+
+        What was tried on top of another choice of ``tuned`` than today's is not kept.
+        """
         there = _recorded(path.stem) if path.exists() else {"methods": {}}
-        scores = {method: one["scores"] for method, one in there["methods"].items()}
+        before = read_tuned(tuned).chosen if tuned else dict.fromkeys(self.methods, ())
+        scores = {
+            method: one["scores"]
+            for method, one in there["methods"].items()
+            if tuple(one["overrides"])[: len(before[method])] == before[method]
+        }
         hosts, asked = {method: host_of(there, method) for method in scores}, self.asked or self.methods
 
         def chosen(method: str) -> Sequence[str]:
@@ -221,7 +234,7 @@ class Study:
         lacking = [method for method in asked if method not in scores]
         if lacking:
             play(lacking, grid, path.stem)
-        for edge, next_one in (beyond or {}).items():
+        for edge, next_one in beyond.items():
             at_it = [
                 method
                 for method in asked
@@ -266,10 +279,14 @@ class Study:
         self._compare(f"ablation-{city}", city, methods, 0.6, tuned=tuned, beside=(f"main-{city}",))
 
     def classes(self, city: str) -> None:
-        """Give the two best rivals our way of training and merging heads: what the rest of ours adds."""
+        """Give rivals our way of training and merging heads: what the rest of ours adds.
+
+        The two most accurate ones, and the one with the shortest rounds.
+        """
         settings = ("training.own_classes=true", "aggregation.keep_classes=true")
-        methods = (OURS, *self.best(city))
-        self._compare(f"classes-{city}", city, methods, 0.6, settings, beside=(f"main-{city}",))
+        methods = tuple(dict.fromkeys((OURS, QUICK, *self.best(city), self.quickest(city))))
+        beside = (f"main-{city}", f"quick-{city}")
+        self._compare(f"classes-{city}", city, methods, 0.6, settings, beside=beside)
 
     def departures(self, city: str) -> None:
         """Compare departure rules, each told nothing, something, or (an upper bound) all.
@@ -277,7 +294,7 @@ class Study:
         One large rank for all has long rounds, UCB-DUAL the deadline that was tuned for it.
         """
         ours, step = read_tuned(TUNED).chosen[OURS], read_tuned(STEPS).chosen[self.largest]
-        fixed = (*step, *BEYOND[DEADLINES[-1]])
+        fixed = (*step, *BEYOND_DEADLINES[DEADLINES[-1]])
         chosen = {method: fixed if method.startswith("fixed") else ours for method in DEPARTURES}
         self._compare(f"departures-{city}", city, DEPARTURES, 0.6, tuned=self._chosen("departures", chosen))
 
@@ -305,9 +322,18 @@ class Study:
 
     def best(self, city: str) -> list[str]:
         """Return the two rivals with the highest accuracy of the city's main comparison."""
+        accuracy = self._rivals(city, "accuracy")
+        return sorted(accuracy, key=lambda name: -accuracy[name])[:2]
+
+    def quickest(self, city: str) -> str:
+        """Return the rival with the shortest rounds of the city's main comparison."""
+        latency_s = self._rivals(city, "latency_s")
+        return min(latency_s, key=lambda name: latency_s[name])
+
+    def _rivals(self, city: str, measure: str) -> dict[str, float]:
+        """Return the mean of a measure for every rival of the city's main comparison."""
         results = _recorded(f"main-{city}")["results"]
-        means = {name: values["accuracy"]["value"] for name, values in results.items()}
-        return sorted((name for name in means if name != OURS), key=lambda name: -means[name])[:2]
+        return {name: values[measure]["value"] for name, values in results.items() if name != OURS}
 
     def _compare(
         self,
