@@ -4,9 +4,9 @@
     python benchmarks/headline/tables.py --pictures # draws docs/pareto-CITY.png too
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure; tuned is what methods came to with each deadline on the
-tuning slice, departures-CITY what a rule for departing vehicles delivers and wastes, sensitivity-CITY the
-verdict in other worlds, develop-curve what a price of a second comes to.
+comparison with the best rival of each measure; tuned-steps and tuned are what methods came to with each step
+size and with each deadline on the tuning slice, departures-CITY what a rule for departing vehicles delivers
+and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a second comes to.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from fleetlora.report.to_matplotlib import draw_matplotlib
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "results.md"
 
-#: The key of what tuning chose last.
-DEADLINE = "round.deadline_s"
+#: The keys of what tuning chose, one after the other.
+STEP, DEADLINE = "training.rate_factor", "round.deadline_s"
 
 _NOT_PLAYED = "*Not played yet.*"
 _BLOCK = re.compile(r"(<!-- table ([\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -177,27 +177,24 @@ def develop(learner: str) -> str:
     return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
 
 
-def tuned(_: str) -> str:
-    """Return what methods came to with their step size and each deadline on the tuning slice."""
-    document = _read("tuned")
+def tuned(what: str) -> str:
+    """Return what methods came to on the tuning slice with each step size, or then with each deadline."""
+    document = _read(f"tuned-{what}" if what else "tuned")
     if document is None:
         return _NOT_PLAYED
+    key, unit = (STEP, "×") if what else (DEADLINE, " s")
     methods = document["methods"]
-    tried = {name: {_deadline(s): s for s in one["scores"]} for name, one in methods.items()}
-    each = sorted({seconds for scores in tried.values() for seconds in scores}, key=float)
-    head = ("method", "step size", *(f"{seconds} s" for seconds in each))
+    tried = {name: {_numbers(s["overrides"])[key]: s for s in one["scores"]} for name, one in methods.items()}
+    each = sorted({value for scores in tried.values() for value in scores}, key=float)
+    head = ("method", *(() if what else ("step size",)), *(f"{value}{unit}" for value in each))
     rows = []
     for name, one in methods.items():
-        cells = [name, f"{_numbers(one['overrides'])['training.rate_factor']}×"]
-        for score in (tried[name].get(seconds) for seconds in each):
+        cells = [name] if what else [name, f"{_numbers(one['overrides'])[STEP]}×"]
+        for score in (tried[name].get(value) for value in each):
             shown = f"{100 * score['accuracy']:.1f}" if score else "–"
             cells.append(f"**{shown}**" if score and score["overrides"] == one["overrides"] else shown)
         rows.append(cells)
     return f"{_markdown(head, rows)}\n\nAccuracy, %, with seed {document['seeds'][0]}; bold: chosen."
-
-
-def _deadline(score: dict[str, Any]) -> str:
-    return _numbers(score["overrides"])[DEADLINE]
 
 
 def _numbers(overrides: Sequence[str]) -> dict[str, str]:
