@@ -242,11 +242,14 @@ def rewritten(text: str) -> str:
 
 
 def draw_pictures() -> None:
-    """Draw accuracy against latency, both forms of ours and the rivals, for every city that has both."""
+    """Draw accuracy against latency, both forms of ours and the rivals, for every city that has both.
+
+    Without FLoRA, whose rounds are so long that all others would stand in one corner.
+    """
     for path in sorted(HERE.glob("quick-*.json")):
         city = path.stem.removeprefix("quick-")
         quick, main = _read(path.stem), _read(f"main-{city}")
-        rivals = [name for name in quick["methods"] if name in main["methods"]]
+        rivals = [name for name in quick["methods"] if name in main["methods"] and name != "flora"]
         together = merge_documents([main, quick], [main["reference"], quick["reference"], *rivals])
         with TemporaryDirectory() as folder:
             draw_matplotlib(comparison_figures(together)[0], Path(folder) / "pareto")
