@@ -4,9 +4,10 @@
     python benchmarks/headline/tables.py --pictures # draws docs/pareto-CITY.png too
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure; tuned-steps and tuned are what methods came to with each step
-size and with each deadline on the tuning slice, departures-CITY what a rule for departing vehicles delivers
-and wastes, sensitivity-CITY the verdict in other worlds, develop-curve what a price of a second comes to.
+comparison with the best rival of each measure, NAME/quick that of the quick variant; tuned-steps and tuned
+are what methods came to with each step size and with each deadline on the tuning slice, departures-CITY what
+a rule for departing vehicles delivers and wastes, sensitivity-CITY the verdict in other worlds,
+develop-curve what a price of a second comes to.
 """
 
 from __future__ import annotations
@@ -120,6 +121,13 @@ def verdict(document: dict[str, Any]) -> str:
     return _markdown(head, rows)
 
 
+def quick(document: dict[str, Any]) -> str:
+    """Return the verdict on the quick variant, where a comparison holds it beside UCB-DUAL itself."""
+    ours = document["reference"]
+    rivals = [name for name in document["methods"] if name not in (ours, f"{ours}-quick")]
+    return verdict(merge_documents([document], [f"{ours}-quick", *rivals]))
+
+
 def departures(city: str) -> str:
     """Return what each rule for departing vehicles delivers and wastes, and by how much it beats dropping."""
     document = _read(f"departures-{city}")
@@ -228,7 +236,7 @@ _GATHERED = {
     "sensitivity": sensitivity,
     "tuned": tuned,
 }
-_OF_A_RESULT = {"": results, "verdict": verdict}
+_OF_A_RESULT = {"": results, "verdict": verdict, "quick": quick}
 
 
 def _read(result: str) -> dict[str, Any] | None:
