@@ -123,9 +123,9 @@ def verdict(document: dict[str, Any]) -> str:
 
 def quick(document: dict[str, Any]) -> str:
     """Return the verdict on the quick variant, where a comparison holds it beside UCB-DUAL itself."""
-    ours = document["reference"]
-    rivals = [name for name in document["methods"] if name not in (ours, f"{ours}-quick")]
-    return verdict(merge_documents([document], [f"{ours}-quick", *rivals]))
+    variant = f"{document['reference']}-quick"
+    rivals = [name for name in document["methods"] if name not in (document["reference"], variant)]
+    return verdict(merge_documents([document], [variant, *rivals]))
 
 
 def departures(city: str) -> str:
@@ -256,9 +256,9 @@ def draw_pictures() -> None:
     """
     for path in sorted(HERE.glob("quick-*.json")):
         city = path.stem.removeprefix("quick-")
-        quick, main = _read(path.stem), _read(f"main-{city}")
-        rivals = [name for name in quick["methods"] if name in main["methods"] and name != "flora"]
-        together = merge_documents([main, quick], [main["reference"], quick["reference"], *rivals])
+        variant, main = _read(path.stem), _read(f"main-{city}")
+        rivals = [name for name in variant["methods"] if name in main["methods"] and name != "flora"]
+        together = merge_documents([main, variant], [main["reference"], variant["reference"], *rivals])
         with TemporaryDirectory() as folder:
             draw_matplotlib(comparison_figures(together)[0], Path(folder) / "pareto")
             shutil.copyfile(Path(folder) / "pareto.png", PAGE.parent / f"pareto-{city}.png")
