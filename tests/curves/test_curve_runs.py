@@ -159,10 +159,11 @@ def test_a_curve_of_other_tasks_is_refused(tiny: dict[str, Any], curves: Path, t
 def test_a_file_of_texts_is_known_by_its_name_wherever_it_lies(real: Path) -> None:
     config = open_run(real / "random-0").config
 
-    def base(path: str) -> dict[str, Any]:
-        return base_of({**config, "tasks": [config["tasks"][0] | {"train": path}]})
+    def base(train: str | list[str]) -> dict[str, Any]:
+        return base_of({**config, "tasks": [config["tasks"][0] | {"train": train}]})
 
     assert base("/here/texts.csv") == base("there/texts.csv") != base("/here/others.csv")
+    assert base(["train", "val"]) != base(["train"])  # names of splits, not files
 
 
 def test_a_method_the_curve_knows_nothing_of_is_refused(

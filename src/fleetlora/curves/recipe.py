@@ -17,7 +17,7 @@ __all__ = ["base_of", "first_difference", "recipe_of", "rule_of"]
 #: Keys of ``training`` that do not belong to the base: a feature of the curve, and the recipe's own.
 _FREE = ("steps", "rate_factor", "own_classes")
 
-#: Keys of a task that name a file or folder of its data.
+#: Keys of a task that name a file or folder of its data; lists under them name splits.
 _FILES = ("path", "train", "test")
 
 #: A key that bases may differ in: the arithmetic moves an accuracy by less than a curve is wrong by.
@@ -39,7 +39,7 @@ def base_of(config: Mapping[str, Any]) -> dict[str, Any]:
     base["evaluation.tail"] = config["evaluation"]["tail"]
     for task in config["tasks"]:
         about = {key: value for key, value in task.items() if key not in ("name", "partition")}
-        about |= {key: PurePath(about[key]).name for key in _FILES if about.get(key)}
+        about |= {key: PurePath(about[key]).name for key in _FILES if isinstance(about.get(key), str)}
         base |= {f"tasks.{task['name']}.{key}": value for key, value in about.items()}
     return base
 
