@@ -10,7 +10,7 @@
     study.py departures --city warsaw     # what departing vehicles do, with short rounds and with long ones
     study.py tight --city warsaw          # 30 % and 100 %, ours and the two best rivals
     study.py sensitivity --city warsaw    # bandwidth, devices, dwell: half and double
-    study.py curve                        # a learning curve, fitted to runs of main and ablation
+    study.py curve                        # a learning curve, fitted to the trained runs that are at hand
     study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
@@ -68,6 +68,8 @@ DEPARTURES = (
     *("ucb-dual-no-departure", OURS, "ucb-dual-oracle-departure"),
 )
 CURVE = "curve.json"
+#: Stages whose runs a curve is fitted to.
+TRAINED = ("main", "quick", "classes", "ablation")
 #: Stages of the tuning slice or of all cities; the others are of one city.
 TUNING = ("budgets", "steps", "deadlines", "curve", "develop")
 STAGES = (*TUNING, "main", "quick", "ablation", "classes", "departures", "tight", "sensitivity")
@@ -313,12 +315,12 @@ class Study:
                 self._compare(name, city, (OURS, *self.best(city)), 0.6, (setting,))
 
     def curve(self) -> None:
-        """Fit a learning curve to the runs of the main comparisons and the ablations that are at hand.
+        """Fit a learning curve to all trained comparisons of the cities that are at hand.
 
         Those that it is to stand in for are played in Warsaw if they are not at hand.
         """
         self._played("main-warsaw", "warsaw", (OURS, *self.best("warsaw")), SEEDS, 0.6, (), TUNED)
-        names = [f"{stage}-{city}" for stage in ("main", "ablation") for city in CITIES]
+        names = [f"{stage}-{city}" for stage in TRAINED for city in CITIES]
         folders = [path for name in names if (path := self.out / name).exists()]
         self._write("curve", dict(fit_curves(folders, self.out / CURVE, ("flora",), self.progress).document))
 
