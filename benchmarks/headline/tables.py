@@ -96,10 +96,10 @@ def results(document: dict[str, Any]) -> str:
 
 
 def _deadlines(document: dict[str, Any]) -> dict[str, str]:
-    """Return the deadline that was tuned for each method; nothing where none was."""
-    chosen = (document["tuned"] or {}).get("overrides", {})
-    found = {name: _numbers(overrides) for name, overrides in chosen.items()}
-    return {name: numbers[DEADLINE] for name, numbers in found.items() if DEADLINE in numbers}
+    """Return each method's deadline; nothing where all have the same."""
+    if not document["tuned"]:
+        return {}
+    return {name: f"{terms[DEADLINE]:g}" for name, terms in document["method_terms"].items()}
 
 
 def _seeds(document: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ METHODS.register("ucb-dual-paper")(
     }
 )
 _UCB_DUAL: Method = {
-    "policy": {"name": "ucb-dual", "gain_latencies": 1.0, "freshness": 2.0},
+    "policy": {"name": "ucb-dual", "gain_latencies": 1.2, "freshness": 2.0},
     "aggregation": {"rule": "product", "keep_tail": True, "keep_classes": True},
     "training": {"own_classes": True},
     "departure": {"rule": "least-cost"},
@@ -84,7 +84,8 @@ METHODS.register("ucb-dual")(_UCB_DUAL)
 
 def _changed(name: str, change: Method) -> None:
     """Register UCB-DUAL with one of its parts changed."""
-    values = {section: {**_UCB_DUAL.get(section, {}), **change.get(section, {})} for section in _UCB_DUAL}
+    sections = {**_UCB_DUAL, **change}
+    values = {section: {**_UCB_DUAL.get(section, {}), **change.get(section, {})} for section in sections}
     METHODS.register(f"ucb-dual-{name}")(values)
 
 
@@ -99,8 +100,8 @@ _changed("no-departure", {"departure": {"rule": "drop"}})
 # The loop that divides joules anew did not win on the slices that the method was chosen on.
 _changed("loop", {"budget": {"rule": "feedback"}})
 
-# A second costs twice as much: shorter rounds for some accuracy.
-_changed("quick", {"policy": {"gain_latencies": 0.5}})
+# Whoever takes longer than a second does not begin: shorter rounds for some accuracy.
+_changed("quick", {"round": {"deadline_s": 1.0}})
 
 # Departure rules by themselves: for long rounds (one large rank for all) and for ours; the oracle is told the
 # future, an upper bound and no method.

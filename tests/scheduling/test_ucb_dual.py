@@ -157,6 +157,21 @@ def test_a_second_costs_by_what_latencies_are_typical() -> None:
     assert prices == {2.0: pytest.approx(0.5 / 6.0), 0.5: pytest.approx(0.5 / 1.5)}
 
 
+def test_who_could_not_begin_has_no_say_in_what_is_typical() -> None:
+    context = example_context(n_vehicles=3, ranks=(2, 8))
+    offers = replace(
+        example_offers(context, 3),
+        vehicle=np.arange(3),
+        predicted_s=np.array([[1.0, 3.0], [4.0, 8.0], [100.0, 200.0]]),
+        feasible=np.array([[True, True], [True, False], [False, False]]),
+    )
+    policy = make(context, bonus=0.0, gain_latencies=1.5)
+    policy.select(offers, stream(0))
+    policy.update(replace(saw(2, 0.5), vehicle=np.array([0])))
+    policy.settle(replace(overspent(0.0), time_binds=True))
+    assert policy._latency_price == pytest.approx(0.5 / (1.5 * 2.0))  # sqrt(1 · 4) = 2 s are typical
+
+
 def test_a_vehicle_that_has_sent_more_than_the_mean_counts_less() -> None:
     context = example_context(n_vehicles=3, ranks=(2, 8))
     offers = replace(example_offers(context, 3, feasible_share=1.0), vehicle=np.arange(3))

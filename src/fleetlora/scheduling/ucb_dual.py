@@ -65,8 +65,10 @@ class UcbDual(Policy):
       Where time will be over before the rounds are, a second costs what could be gained in it. With
       ``gain_latencies`` = k the second term is then g_mean · tau(a) / T_g. Here g_mean is the fleet's mean
       gain so far, so the price shrinks as gains do, and T_g is k times the typical latency, the geometric
-      mean over all offers so far of what the lowest rank is foreseen to take: one more number that is
-      broadcast. ``gain_time_s`` gives T_g in seconds instead, which is right in one world only.
+      mean of what the lowest rank is foreseen to take, over all offers so far with which a vehicle could
+      have begun: one more number that is broadcast. Vehicles whose lowest rank would miss the deadline have
+      no say in it, for nothing is gained in their time. ``gain_time_s`` gives T_g in seconds instead, which
+      is right in one world only.
 
     * ``freshness`` = gamma: what a vehicle's data teach shrinks as they are used again and again, and one
       that stays close to an RSU would be asked in every round. With m its own updates so far and m_mean those
@@ -130,16 +132,17 @@ class UcbDual(Policy):
         self._price = min(options.price_start, options.price_max)
         self._rounds = 0
         self._time_binds = False
-        self._offered = 0
-        self._log_latency = 0.0  # sum over all offers of the logarithm of their latency
+        self._feasible = 0  # offers so far with which a vehicle could have begun
+        self._log_latency = 0.0  # sum over these of the logarithm of the lowest rank's latency
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
         """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""
         row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
         self._row[offers.vehicle] = row
         if self.options.gain_latencies is not None:
-            self._offered += len(offers)
-            self._log_latency += float(np.log(np.maximum(offers.predicted_s[:, 0], _INSTANT_S)).sum())
+            latency_s = offers.predicted_s[offers.feasible[:, 0], 0]
+            self._feasible += len(latency_s)
+            self._log_latency += float(np.log(np.maximum(latency_s, _INSTANT_S)).sum())
         fleet = self._bounds(self._estimates(np.arange(len(self.contexts)))) if self.options.pooled else None
         fresh, latency_price = self._fresh(offers.vehicle), self._latency_price
         chosen = np.empty(len(offers), dtype=np.int64)
@@ -219,7 +222,7 @@ class UcbDual(Policy):
             "price": self._price,
             "rounds": self._rounds,
             "time_binds": self._time_binds,
-            "offered": self._offered,
+            "feasible": self._feasible,
             "log_latency": self._log_latency,
         }
 
@@ -230,8 +233,8 @@ class UcbDual(Policy):
         self._updates = np.array(state["updates"], dtype=np.int64)
         self._price, self._rounds = float(state["price"]), int(state["rounds"])
         self._time_binds = bool(state["time_binds"])
-        self._offered = int(state.get("offered", 0))  # older checkpoints lack both
-        self._log_latency = float(state.get("log_latency", 0.0))
+        self._feasible = int(state.get("feasible", 0))  # older checkpoints lack it
+        self._log_latency = float(state.get("log_latency", 0.0)) if self._feasible else 0.0
 
     @property
     def _latency_price(self) -> float:
@@ -250,7 +253,7 @@ class UcbDual(Policy):
         """T_g, where it is given."""
         if self.options.gain_time_s is not None or self.options.gain_latencies is None:
             return self.options.gain_time_s
-        return self.options.gain_latencies * float(np.exp(self._log_latency / max(self._offered, 1)))
+        return self.options.gain_latencies * float(np.exp(self._log_latency / max(self._feasible, 1)))
 
     def _fresh(self, vehicle: Ints) -> Floats:
         """Return (n,) how much the value of each vehicle's update counts."""
