@@ -257,7 +257,7 @@ class Study:
         rows = []
         for bandwidth_hz in (5e6, 10e6, 20e6):
             for second in SECONDS:
-                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", second, *read_tuned(STEPS).chosen[OURS])
+                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", second, *read_tuned(TUNED).chosen[OURS])
                 done = self._played(
                     f"develop/{bandwidth_hz:g}-{second}", "tuning", (OURS,), DEVELOPMENT_SEEDS, 0.6, settings
                 )
