@@ -321,7 +321,7 @@ class Study:
         """
         self._played("main-warsaw", "warsaw", (OURS, *self.best("warsaw")), SEEDS, 0.6, (), TUNED)
         names = [f"{stage}-{city}" for stage in TRAINED for city in CITIES]
-        folders = [path for name in names if (path := self.out / name).exists()]
+        folders = [path for name in names if ((path := self.out / name) / "comparison.json").exists()]
         self._write("curve", dict(fit_curves(folders, self.out / CURVE, ("flora",), self.progress).document))
 
     def best(self, city: str) -> list[str]:
