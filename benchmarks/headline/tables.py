@@ -96,7 +96,7 @@ def results(document: dict[str, Any]) -> str:
 
 
 def _deadlines(document: dict[str, Any]) -> dict[str, str]:
-    """Return each method's deadline; nothing where all have the same."""
+    """Return each method's deadline; nothing where none was tuned."""
     if not document["tuned"]:
         return {}
     return {name: f"{terms[DEADLINE]:g}" for name, terms in document["method_terms"].items()}
