@@ -161,6 +161,22 @@ def test_a_pruned_vehicle_never_trains_its_old_rank_again(backbone: Backbone, da
     assert subject._dispatch(0, 9, jobs([1, 4, 4]))[1].rank == 1, "a sync gives no rank back"
 
 
+def test_a_pruned_vehicle_pays_for_the_rank_it_has_left(backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, "hetlora", penalty=50.0)
+    whole = subject.costs(0)
+    for number in range(2):
+        subject.train(0, number, jobs([4, 2, 1]), 0.0)
+    mine = subject.costs(0, np.array([0, 5]))  # the first has 3 ranks left, the other all 4
+    np.testing.assert_array_equal(mine.bytes_up[1], whole.bytes_up)
+    np.testing.assert_array_equal(mine.flops_per_step[1], whole.flops_per_step)
+    four = list(subject.ranks).index(4)
+    assert mine.bytes_up[0, four] == adapter_bytes(subject.layouts[0], 3)
+    assert mine.flops_per_step[0, four] < whole.flops_per_step[four]
+    down, up = mine.bytes_at(np.array([1, 0]), np.array([four, four]))
+    assert (down == up).all()
+    assert up.tolist() == [whole.bytes_up[four], mine.bytes_up[0, four]]
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "hetlora"])
 def test_no_other_rule_prunes(name: str, backbone: Backbone, data: Texts) -> None:
     subject = learner(backbone, data, name)

@@ -211,6 +211,17 @@ def test_hetlora_of_one_rank_is_fedit_when_norms_are_equal() -> None:
         torch.testing.assert_close(value, theirs.tensors()[key])
 
 
+def test_norms_weigh_at_the_cloud_too() -> None:
+    rule = make("hetlora")
+    model = rule.start(init_adapter(LAYOUT, 8, 0))
+    uploads = round_of(rule, model, 2, (1, 4, 2, 8))
+    flat = rule.merge(uploads, WEIGHTS, model)
+    rsus = [rule.merge([one], [weight], model) for one, weight in zip(uploads, WEIGHTS, strict=True)]
+    cloud = rule.combine(rsus, WEIGHTS)
+    for key, value in flat.tensors().items():
+        torch.testing.assert_close(cloud.tensors()[key], value)
+
+
 def test_ffa_is_product_since_a_is_common() -> None:
     rule = make("ffa")
     model = rule.start(init_adapter(LAYOUT, 8, 0))

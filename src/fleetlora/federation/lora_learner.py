@@ -115,7 +115,7 @@ class LoraLearner:
         self._tails = [TailMean(tail) for _ in tasks]
         # A rule may prune a vehicle's rank; it never trains a higher one of that task again.
         self._highest = [np.full(len(mine.counts), ranks[-1], dtype=np.int64) for mine in shards]
-        self._flops = [self._count_flops(k) for k in range(len(tasks))]
+        self._flops = [self._flops_at(k, self._trained(ranks)) for k in range(len(tasks))]
         self.attack = attack or Attack(AttackSettings(), shards[0].n_vehicles, seed)
         self.gate = gate or Gate(rule, DefenceSettings(), len(tasks))
 
@@ -127,7 +127,8 @@ class LoraLearner:
         """Return the seed of a task's untrained factors."""
         return stream_seed(self.seed, "adapter", self.tasks[task].name)
 
-    def _count_flops(self, task: int) -> NDArray[np.float64]:
+    def _flops_at(self, task: int, ranks: Ints) -> NDArray[np.float64]:
+        """Return the FLOPs of a local step at each of ``ranks``, in their shape."""
         data = self.tasks[task]
         length = max(1, round(float(data.train.lengths.mean())))
         n_layers = self.backbone.n_layers
@@ -144,22 +145,30 @@ class LoraLearner:
                 n_classes=len(data.classes),
             )
 
-        return np.array(
-            [
-                sum(probability * flops(rank, drawn) for probability, drawn in draws)
-                for rank in self._trained(self.ranks).tolist()
-            ]
-        )
+        known, place = np.unique(ranks, return_inverse=True)
+        counted = [sum(probability * flops(r, drawn) for probability, drawn in draws) for r in known.tolist()]
+        return np.array(counted)[place].reshape(ranks.shape)
 
-    def costs(self, task: int) -> UpdateCosts:
-        """Return the bytes and counted FLOPs of an update of each rank, over the largest model anywhere."""
-        model = self._models[task].largest
-        traffic = self.rule.traffic(self.layouts[task], self._trained(self.ranks), model)
-        return UpdateCosts(self.ranks, traffic.down_bytes, traffic.up_bytes, self._flops[task])
+    def costs(self, task: int, vehicle: Ints | None = None) -> UpdateCosts:
+        """Return the bytes and counted FLOPs of an update of each rank, over the largest model anywhere.
+
+        A vehicle that was pruned pays for the rank it has left.
+        """
+        ranks, flops = self._trained(self.ranks), self._flops[task]
+        left = self._highest[task] if vehicle is None else self._highest[task][vehicle]
+        if vehicle is not None and (left < ranks[-1]).any():
+            ranks = np.minimum(ranks, left[:, None])
+            flops = self._flops_at(task, ranks)
+        traffic = self.rule.traffic(self.layouts[task], ranks, self._models[task].largest)
+        return UpdateCosts(self.ranks, traffic.down_bytes, traffic.up_bytes, flops)
 
     def samples(self, task: int) -> Ints:
         """Return the (V,) number of training samples that each vehicle holds."""
         return self.shards[task].counts
+
+    def test_steps(self, task: int) -> NDArray[np.float64]:
+        """Return (V,) how many local steps take as long as measuring a vehicle's gain."""
+        return self.shards[task].holdout_counts / self.training.batch_size
 
     def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         """Train every job from its RSU's model, those on one base as one cohort, and merge at each RSU."""

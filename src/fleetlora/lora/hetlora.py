@@ -9,7 +9,7 @@ Cho et al. 2024, "Heterogeneous LoRA for Federated Fine-tuning of On-Device Foun
 arXiv 2401.06432. All norms are Frobenius norms over all layers. The paper's k = gamma·r would leave ranks
 below 1/(1 − gamma) without a tail, never to be pruned: here the tail has at least one rank, unless gamma is
 1, and one rank always stays. B carries the scale alpha/r where ranks change (:mod:`fleetlora.lora.averaged`).
-The cloud averages the RSUs' models by their samples; heads are always averaged by samples.
+The cloud weighs the RSUs' models as they weigh updates; heads are always averaged by samples.
 """
 
 from __future__ import annotations
@@ -66,12 +66,18 @@ class HetLora(AveragedRule):
 
         Updates that are all zero have no norms to weigh them; samples do then.
         """
-        parts = shares(weights, len(updates))
-        check_finite(updates)
-        norms = [_norm(update) for update in updates]
+        return self.combine(updates, weights)
+
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
+        """Return the same of the RSUs' models: of RSUs with one update each, what one merge of all makes."""
+        parts = shares(weights, len(models))
+        check_finite(models)
+        norms = [_norm(model) for model in models]
         by_norm = self.weighting == "norm" and any(norms)
-        mine = shares(norms, len(updates)) if by_norm else parts
-        return average_of(updates, mine, average_heads(updates, parts))
+        mine = shares(norms, len(models)) if by_norm else parts
+        return average_of(models, mine, average_heads(models, parts))
 
     def _kept(self, ranks: Tensor) -> Tensor:
         """Return the ranks that are not the tail: max(1, min(r − 1, ceil(gamma·r))), r for gamma 1."""
