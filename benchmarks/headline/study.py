@@ -124,6 +124,7 @@ class Untrained:
 
     def __init__(self, real: Learner) -> None:
         self.costs, self.samples, self.model_bytes = real.costs, real.samples, real.model_bytes
+        self.test_steps = real.test_steps
 
     def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         """Learn nothing."""

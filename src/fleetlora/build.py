@@ -143,9 +143,7 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
             is below what one update of the lowest rank may cost.
     """
     names = [task.name for task in experiment.tasks]
-    for k, name in enumerate(names):
-        _require_updates(experiment, world, learner, k, experiment.budgets_j()[name])
-    return Simulation(
+    simulation = Simulation(
         world=world,
         learner=learner,
         policies=[_policy(experiment, world, learner, k) for k in range(len(names))],
@@ -164,13 +162,15 @@ def build_simulation(experiment: Experiment, world: World, learner: Learner) -> 
         attack=Attack(experiment.attack, world.tracks.n_vehicles, experiment.seed),
         defence=experiment.defence,
     )
+    for k in range(len(names)):
+        _require_updates(experiment, simulation, k)
+    return simulation
 
 
-def _require_updates(
-    experiment: Experiment, world: World, learner: Learner, task: int, budget_j: float
-) -> None:
+def _require_updates(experiment: Experiment, simulation: Simulation, task: int) -> None:
     """Refuse a task that can never start an update."""
-    name, costs = experiment.tasks[task].name, learner.costs(task)
+    world, learner, name = simulation.world, simulation.learner, experiment.tasks[task].name
+    costs, budget_j = learner.costs(task), experiment.budgets_j()[name]
     able = np.intersect1d(np.flatnonzero(learner.samples(task)), world.contacts.vehicle)
     if not len(able):
         raise ConfigError(
@@ -178,9 +178,12 @@ def _require_updates(
             where=f"tasks.{name}.partition.holders",
             mend="raise holders, or place more RSUs",
         )
-    compute_s = experiment.training.steps * costs.flops_per_step[0] / world.computers.flops_per_s[able]
-    limit_s = experiment.round.limit_s(compute_s)
-    least_j = world.energy.worst_case_j(compute_s, limit_s, world.computers.take(able), world.slowest).min()
+    steps, devices = experiment.training.steps, world.computers.take(able)
+    step_s = costs.flops_per_step[0] / devices.flops_per_s
+    limit_s, test_s = experiment.round.limit_s(steps * step_s), simulation.test_steps[task, able] * step_s
+    worst_j = world.energy.worst_case_j(steps * step_s, limit_s, devices, world.slowest, 1.0 / steps)
+    tested_j = world.slowest * world.energy.energy_j(0.0, test_s, 0.0, devices).total_j
+    least_j = float((worst_j + tested_j).min())
     if budget_j < least_j:
         raise ConfigError(
             f"task {name!r} may spend {budget_j:.3g} J, less than the {least_j:.3g} J that one update of "

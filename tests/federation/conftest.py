@@ -34,12 +34,15 @@ class CountingLearner:
         self.progress: list[float] = []
         self.syncs = [0] * n_tasks
 
-    def costs(self, task: int) -> UpdateCosts:
+    def costs(self, task: int, vehicle: np.ndarray | None = None) -> UpdateCosts:
         return UpdateCosts(self.ranks, 20_000 * self.ranks, 20_000 * self.ranks, 4e10 + 1e9 * self.ranks)
 
     def samples(self, task: int) -> np.ndarray:
         held = np.arange(self.n_vehicles) % 5 + 1
         return np.where(np.arange(self.n_vehicles) % 3 == task, 0, held)
+
+    def test_steps(self, task: int) -> np.ndarray:
+        return np.full(self.n_vehicles, 0.5)
 
     def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         self.trained.append((task, round, jobs))

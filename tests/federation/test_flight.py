@@ -40,6 +40,7 @@ def start(here: Here, vehicle: np.ndarray, **changes: Any) -> Started:
         "bytes_down": np.full(n, 100_000),
         "bytes_up": np.full(n, 100_000),
         "compute_s": np.full(n, 12.0),
+        "test_s": np.zeros(n),
         "hand_off": np.ones(n, bool),
         "gives_up": np.ones(n, bool),
         "limit_s": np.full(n, 30.0),

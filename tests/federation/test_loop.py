@@ -126,6 +126,29 @@ def test_joules_are_seconds_times_watts(street: World) -> None:
     np.testing.assert_allclose(columns["joules"], by_hand, rtol=1e-12)
 
 
+def test_who_learns_pays_for_measuring_what_came_through(street: World) -> None:
+    _, reports = simulate(street, policy="ucb-alp", period_s=30.0)
+    wanted = ("vehicle", "rank", "outcome", "download_s", "compute_s", "upload_s", "joules")
+    of = {name: column(reports, "updates", name) for name in wanted}
+    watts = street.computers.take(of["vehicle"])
+    phases_j = (
+        watts.power_rx_w * of["download_s"]
+        + watts.power_compute_w * of["compute_s"]
+        + watts.power_tx_w * of["upload_s"]
+    )
+    # half a step of 40 GFLOP and 1 GFLOP a rank, see CountingLearner
+    tested_j = watts.power_compute_w * 0.5 * (4e10 + 1e9 * of["rank"]) / watts.flops_per_s
+    came = of["outcome"] == "delivered"
+    assert came.any()
+    assert not came.all()
+    np.testing.assert_allclose(of["joules"], phases_j + np.where(came, tested_j, 0.0), rtol=1e-12)
+
+
+def test_a_budget_rule_that_listens_makes_everyone_measure(street: World) -> None:
+    assert not simulate(street)[0].test_steps.any()
+    assert (simulate(street, budget_rule="feedback", budget_j=1e6)[0].test_steps == 0.5).all()
+
+
 @pytest.mark.parametrize("budget_j", [150.0, 400.0, 1500.0])
 def test_a_task_never_spends_more_than_its_budget(street: World, budget_j: float) -> None:
     simulation, reports = simulate(street, budget_j=budget_j, policy="fixed")
@@ -189,6 +212,17 @@ def test_training_is_told_how_much_of_the_run_is_over(street: World) -> None:
     duration_s = street.tracks.duration_s
     for (_, round, _), progress in zip(learner.trained, learner.progress, strict=True):
         assert progress == pytest.approx(max(round / 5, 30.0 * round / duration_s))
+
+
+def test_training_is_told_how_much_of_the_joules_is_spent_if_that_is_more(street: World) -> None:
+    simulation, _ = simulate(street, count=1000, budget_j=1500.0)
+    learner = simulation.learner
+    assert isinstance(learner, CountingLearner)
+    rounds = np.array([round for _, round, _ in learner.trained])
+    told = np.array(learner.progress)
+    assert (np.diff(told[np.array([task for task, *_ in learner.trained]) == 0]) >= 0).all()
+    assert told[-1] > 0.9, "a task that stops for its joules has run its schedule"
+    assert told[-1] > 2 * rounds[-1] / 1000
 
 
 def test_rounds_start_a_period_apart(street: World) -> None:

@@ -58,6 +58,18 @@ def test_a_forecast_is_what_a_hand_calculation_gives() -> None:
     assert made.worst_j[0, 0] == pytest.approx(3.5 * 1.0 + 3.5 * 29.0)
 
 
+def test_measuring_the_gain_costs_joules_and_no_time() -> None:
+    costs = UpdateCosts(np.array([4]), np.array([125_000]), np.array([250_000]), np.array([3e9]))
+    devices = DeviceColumns.of(DEFAULT_DEVICES, np.array([0, 0]))  # 15 GFLOP/s; 3.5 W
+    ones = np.ones(2)
+    link = (1e7 * ones, 5e6 * ones, ones, deadline)
+    made = forecast(costs, 5, devices, EnergyModel(), *link, test_steps=np.array([0.0, 0.75]))
+    np.testing.assert_allclose(made.test_s[:, 0], [0.0, 0.75 * 0.2])  # 3 GFLOP a step
+    assert made.total_s[0] == made.total_s[1]
+    np.testing.assert_allclose(np.diff(made.joules[:, 0]), 3.5 * 0.15)
+    np.testing.assert_allclose(np.diff(made.worst_j[:, 0]), 3.5 * 0.15)
+
+
 def test_a_forecast_has_one_column_a_rank_and_one_row_a_vehicle() -> None:
     ranks = np.array([2, 4, 8])
     costs = UpdateCosts(ranks, 1000 * ranks, 1000 * ranks, 1e9 * ranks)

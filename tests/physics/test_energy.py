@@ -58,6 +58,15 @@ def test_worst_case_is_the_dearer_corner() -> None:
     )
 
 
+def test_an_update_of_fewer_steps_may_cost_more_where_the_radio_is_dearer() -> None:
+    # kappa·f³ = 1e-28 · (2e9)³ = 0.8 W of computing beside 4 W of sending; 10 s of 30 are planned
+    thrifty = ODD.model_copy(update={"kappa": 1e-28, "frequency_hz": 2e9, "power_rx_w": 1.0})
+    model, device = EnergyModel(kind="kappa"), DeviceColumns.of([thrifty], np.array([0]))
+    planned, early = (model.worst_case_j(10.0, 30.0, device, fastest=f)[0] for f in (1.0, 0.2))
+    assert planned == pytest.approx(10 * 0.8 + 20 * 4.0)
+    assert early == pytest.approx(2 * 0.8 + 28 * 4.0)
+
+
 @given(
     deadline=st.floats(0, 100),
     compute=st.floats(0, 150),

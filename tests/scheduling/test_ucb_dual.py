@@ -172,6 +172,34 @@ def test_who_could_not_begin_has_no_say_in_what_is_typical() -> None:
     assert policy._latency_price == pytest.approx(0.5 / (1.5 * 2.0))  # sqrt(1 · 4) = 2 s are typical
 
 
+def test_the_price_of_a_second_knows_nothing_of_the_offers_it_is_used_on() -> None:
+    context = example_context(n_vehicles=8, ranks=(2, 8))
+    offers = replace(
+        example_offers(context, 8, feasible_share=1.0),
+        vehicle=np.arange(8),
+        predicted_s=np.array([[2.0, 3.0]] + 7 * [[20.0, 30.0]]),
+    )
+    chosen = []
+    for whom in (slice(0, 1), slice(0, 8)):  # alone, and while seven slow ones are asked elsewhere
+        policy = make(context, bonus=0.0, lean=0.0, gain_latencies=1.0)
+        policy.select(offers.part(slice(0, 1)), stream(0))
+        policy.update(saw(2, 0.5))
+        policy.settle(replace(overspent(0.0), time_binds=True))
+        chosen.append(policy.select(offers.part(whom), stream(0))[0])
+        assert policy._feasible == 1 + len(offers.part(whom)), "they count from the next round on"
+    assert chosen[0] == chosen[1]
+
+
+def test_an_update_that_was_lost_has_used_no_data() -> None:
+    context = example_context(n_vehicles=3, ranks=(2, 8))
+    policy = make(context, freshness=1.0)
+    policy.select(replace(example_offers(context, 3), vehicle=np.arange(3)), stream(0))
+    seen = replace(saw(2, 0.4), vehicle=np.array([0]))
+    policy.update(seen)
+    policy.update(replace(seen, vehicle=np.array([1]), delivered=np.array([False]), reward=np.array([0.0])))
+    assert policy._updates.tolist() == [1, 0, 0]
+
+
 def test_a_vehicle_that_has_sent_more_than_the_mean_counts_less() -> None:
     context = example_context(n_vehicles=3, ranks=(2, 8))
     offers = replace(example_offers(context, 3, feasible_share=1.0), vehicle=np.arange(3))

@@ -176,6 +176,11 @@ class Dividing:
         self.rule, self.shares = rule, np.asarray(shares, dtype=np.float64)
         self.report = TaskReport(len(self.shares))
 
+    @property
+    def listens(self) -> bool:
+        """Whether the rule asks for what the vehicles measure."""
+        return not isinstance(self.rule, Equal)
+
     def divide(self, spent_j: Floats, budget_j: Floats) -> Floats:
         """Return the (K,) new budgets; their sum stays, and none is below what its task has spent.
 
@@ -184,7 +189,7 @@ class Dividing:
             budget_j: (K,) budgets until now.
         """
         pool_j = max(0.0, float(budget_j.sum() - spent_j.sum()))
-        if isinstance(self.rule, Equal) or not np.isfinite(pool_j):
+        if not self.listens or not np.isfinite(pool_j):
             return budget_j
         self.shares = self.rule.shares(self.report, self.shares, pool_j)
         self.report.begin()

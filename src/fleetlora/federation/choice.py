@@ -58,6 +58,7 @@ def foresee(
     steps: int,
     round: RoundSettings,
     residence: Residence,
+    test_steps: Floats,
 ) -> Outlook:
     """Return what the vehicles admitted for ``task`` expect of an update of each rank.
 
@@ -66,10 +67,11 @@ def foresee(
         here: The present.
         admission: Who was let in, for all tasks.
         task: Number of the task.
-        costs: Bytes and FLOPs of each rank.
+        costs: Bytes and FLOPs of each rank, perhaps by the vehicles admitted for the task.
         steps: Local steps of a full update.
         round: How long a round may last and how patient vehicles are.
         residence: Predicted residences of all of ``admission``.
+        test_steps: (V,) local steps that measuring the gain takes each vehicle as long as.
     """
     rows = np.flatnonzero(admission.task == task)
     vehicle, rsu = admission.vehicle[rows], admission.rsu[rows]
@@ -87,6 +89,7 @@ def foresee(
         sharing,
         round.limit_s,
         world.slowest,
+        test_steps[vehicle],
     )
     return Outlook(
         vehicle=vehicle,

@@ -67,13 +67,17 @@ class CurveLearner:
         # What waits for the next sync: contributions, and the sum and number of their step sizes.
         self._waiting = [np.zeros(3) for _ in names]
 
-    def costs(self, task: int) -> UpdateCosts:
-        """Return the bytes and FLOPs of an update of each rank."""
+    def costs(self, task: int, vehicle: Ints | None = None) -> UpdateCosts:
+        """Return the bytes and FLOPs of an update of each rank, the same for every vehicle."""
         return self._costs[task]
 
     def samples(self, task: int) -> Ints:
         """Return the (V,) number of training samples that each vehicle holds."""
         return self.shards[task].counts
+
+    def test_steps(self, task: int) -> Floats:
+        """Return (V,) how many local steps take as long as measuring a vehicle's gain."""
+        return self.shards[task].holdout_counts / self.training.batch_size
 
     def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
         """Let every job contribute to the next sync; return what its vehicle sees."""

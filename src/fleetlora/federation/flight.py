@@ -37,6 +37,7 @@ class Started:
         bytes_down: Bytes it downloads.
         bytes_up: Bytes it uploads.
         compute_s: Seconds its steps take.
+        test_s: Seconds in which it measures its gain once it is through.
         hand_off: Whether it carries on after a handoff, and uploads through the next RSU.
         gives_up: Whether it gives the update up when it leaves otherwise, rather than lose it.
         limit_s: Seconds after which it gives up.
@@ -53,6 +54,7 @@ class Started:
     bytes_down: Ints
     bytes_up: Ints
     compute_s: Floats
+    test_s: Floats
     hand_off: Bools
     gives_up: Bools
     limit_s: Floats
@@ -141,7 +143,11 @@ def fly(world: World, started: Started, here: Here) -> Flight:
     ends there. What is not through at its limit, or when its vehicle starts anew, is lost. Joules count,
     whatever came of them.
     """
-    started = replace(started, compute_s=world.computing_s(started.vehicle, here.time_s, started.compute_s))
+    compute_s, test_s = (
+        world.computing_s(started.vehicle, here.time_s, planned_s)
+        for planned_s in (started.compute_s, started.test_s)
+    )
+    started = replace(started, compute_s=compute_s, test_s=test_s)
     leaves_s = here.leaves_s[started.vehicle]
     limit = np.minimum(here.time_s + started.limit_s, world.halts_s(started.vehicle, here.time_s))
     first, capacity = _first_legs(world, started, here, np.minimum(leaves_s, limit))
@@ -220,15 +226,17 @@ def _account(
     rsu_to[legs.row] = legs.rsu
     rsu_to_j = np.zeros(n)
     rsu_to_j[legs.row] = world.rsu_power.energy_j(course.down_air_s[second], course.up_air_s[second])
+    outcome = _outcomes(started, course.done[first], legs.row[course.done[second]], given_up)
+    worked_s = compute_s + np.where(np.isin(outcome, ARRIVED), started.test_s, 0.0)
     return Flight(
         download_s=course.down_s[first],
         compute_s=compute_s,
         upload_s=upload_s,
         end_s=end_s,
-        outcome=_outcomes(started, course.done[first], legs.row[course.done[second]], given_up),
+        outcome=outcome,
         rsu_to=rsu_to,
         spent=world.energy.energy_j(
-            course.down_s[first], compute_s, upload_s, world.computers.take(started.vehicle)
+            course.down_s[first], worked_s, upload_s, world.computers.take(started.vehicle)
         ),
         rsu_j=world.rsu_power.energy_j(course.down_air_s[first], course.up_air_s[first]),
         rsu_to_j=rsu_to_j,

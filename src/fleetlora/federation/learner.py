@@ -81,12 +81,26 @@ class Score:
 class Learner(Protocol):
     """Holds a model per task at the cloud and at every RSU, and trains it."""
 
-    def costs(self, task: int) -> UpdateCosts:
-        """Return the bytes and FLOPs of an update of each rank."""
+    def costs(self, task: int, vehicle: Ints | None = None) -> UpdateCosts:
+        """Return the bytes and FLOPs of an update of each rank.
+
+        Args:
+            task: The task.
+            vehicle: (n,) whose updates, where these may differ; anyone's if not given.
+        """
         ...
 
     def samples(self, task: int) -> Ints:
         """Return the (V,) number of training samples that each vehicle holds; 0 is none."""
+        ...
+
+    def test_steps(self, task: int) -> Floats:
+        """Return (V,) how many local steps take as long as measuring a vehicle's gain.
+
+        It tests the model on its held-out samples before and after training. Frozen layers run once and
+        adapted ones twice, where a local step runs these forward and backward: a sample tested costs about
+        what a sample trained does.
+        """
         ...
 
     def train(self, task: int, round: int, jobs: Jobs, progress: float) -> Learned:
@@ -96,7 +110,8 @@ class Learner(Protocol):
             task: The task.
             round: The round, which seeds what is drawn.
             jobs: Who trains what.
-            progress: Part of the run that is over, in [0, 1], which schedules the step size.
+            progress: Part of the run that is over, of its time or of the task's joules, whichever is more, in
+                [0, 1]; it schedules the step size.
         """
         ...
 

@@ -109,6 +109,9 @@ class Simulation:
         self.tasks = ledger.tasks
         self.residence = ResidencePredictor(world, rules.round.residence_cap_s)
         self.samples = np.stack([learner.samples(k) for k in range(len(self.tasks))], axis=1)
+        # Where nobody asks what a vehicle gained, it need not measure it.
+        asked = np.array([policy.learns() or dividing.listens for policy in policies])
+        self.test_steps = asked[:, None] * np.stack([learner.test_steps(k) for k in range(len(asked))])
         self.round = 0
         self.clock_s = 0.0
         self._tested_s = -math.inf
@@ -206,7 +209,7 @@ class Simulation:
         """Let the vehicles admitted for a task choose; admission stops where joules might run out."""
         rules = self.rules.round
         policy, name = self.policies[task], self.tasks[task]
-        costs = self.learner.costs(task)
+        costs = self.learner.costs(task, admission.vehicle[admission.task == task])
         outlook = foresee(
             self.world,
             here,
@@ -216,6 +219,7 @@ class Simulation:
             self.rules.steps,
             rules,
             residence,
+            self.test_steps[task],
         )
         offers = make_offers(
             outlook, self.round, here, self.world.device, rules.deadline_s, self.ledger.remaining_j(name)
@@ -230,8 +234,10 @@ class Simulation:
     ) -> Started:
         rows = np.flatnonzero(ranks)
         arm = np.searchsorted(costs.ranks, ranks[rows])
-        backhaul_s = self.world.backhaul.seconds(costs.bytes_up[arm])
+        bytes_down, bytes_up = costs.bytes_at(rows, arm)
+        backhaul_s = self.world.backhaul.seconds(bytes_up)
         plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps, backhaul_s, scale_j)
+        bytes_down, bytes_up = bytes_down[plan.start], bytes_up[plan.start]
         rows, arm, steps = rows[plan.start], arm[plan.start], plan.steps[plan.start]
         return Started(
             vehicle=outlook.vehicle[rows],
@@ -240,9 +246,10 @@ class Simulation:
             rank=costs.ranks[arm],
             steps=steps,
             full_steps=np.full(len(rows), self.rules.steps, dtype=np.int64),
-            bytes_down=costs.bytes_down[arm],
-            bytes_up=costs.bytes_up[arm],
+            bytes_down=bytes_down,
+            bytes_up=bytes_up,
             compute_s=outlook.expected.compute_s[rows, arm] * steps / self.rules.steps,
+            test_s=outlook.expected.test_s[rows, arm],
             hand_off=plan.hand_off[plan.start],
             gives_up=plan.gives_up[plan.start],
             limit_s=outlook.limit_s[rows, arm],
@@ -258,8 +265,9 @@ class Simulation:
     def _train(self, started: Started, flight: Flight) -> Learned:
         """Train the updates that arrive; what the others would have learned nobody ever sees."""
         learned = Learned.unknown(len(started))
-        progress = self._progress(self.round, self.clock_s)
-        for task in range(len(self.tasks)):
+        over = self._progress(self.round, self.clock_s)
+        for task, name in enumerate(self.tasks):
+            progress = max(over, self.ledger.spent_j(name) / self.ledger.budget_j(name))
             rows = np.flatnonzero((started.task == task) & flight.arrived)
             if len(rows):
                 jobs = Jobs(started.vehicle[rows], started.rsu[rows], started.rank[rows], started.steps[rows])

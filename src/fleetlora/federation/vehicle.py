@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.physics import DeviceColumns, EnergyModel, compute_seconds
@@ -21,11 +21,14 @@ class Forecast:
     """Expected course of an update of each rank, each (n, A).
 
     ``compute_j`` is the part of ``joules`` that the local steps cost; ``worst_j`` no update can exceed.
+    ``test_s`` are the seconds in which a vehicle measures its gain once its update is through: they cost
+    joules, and nobody waits for them.
     """
 
     download_s: Floats
     compute_s: Floats
     upload_s: Floats
+    test_s: Floats
     joules: Floats
     compute_j: Floats
     worst_j: Floats
@@ -46,11 +49,12 @@ def forecast(
     sharing: Floats,
     limit_s: Callable[[Floats], Floats],
     slowest: float = 1.0,
+    test_steps: ArrayLike = 0.0,
 ) -> Forecast:
     """Return what n vehicles expect an update of each of A ranks to take and to cost.
 
     Args:
-        costs: Bytes and FLOPs of each rank.
+        costs: Bytes and FLOPs of each rank, perhaps row by row.
         steps: Local steps of a full update.
         devices: The vehicles' devices, n rows.
         energy: How seconds become joules.
@@ -60,6 +64,7 @@ def forecast(
         limit_s: After how long a vehicle gives up an update that it foresees to take so long, both (n, A);
             what an update can cost at most depends on it.
         slowest: How many times as long as foreseen the steps may take; it counts in the worst case alone.
+        test_steps: (n,) local steps that measuring the gain takes as long as; 0 where nobody asks for it.
     """
     n, arms = len(devices.flops_per_s), len(costs.ranks)
     per_down = (sharing / np.maximum(down_bps, 1.0))[:, None]
@@ -67,9 +72,11 @@ def forecast(
     download_s = 8.0 * costs.bytes_down * per_down
     compute_s = compute_seconds(steps * costs.flops_per_step, devices.flops_per_s[:, None])
     upload_s = 8.0 * costs.bytes_up * per_up
+    test_s = compute_s * (np.broadcast_to(test_steps, n) / steps)[:, None]
     each = devices.take(np.repeat(np.arange(n), arms))
     spent = energy.energy_j(download_s.ravel(), compute_s.ravel(), upload_s.ravel(), each)
+    tested_j = energy.energy_j(0.0, test_s.ravel(), 0.0, each).total_j
     limit = limit_s(download_s + compute_s + upload_s).ravel()
-    worst_j = energy.worst_case_j(compute_s.ravel(), limit, each, slowest)
-    tables = (spent.total_j, spent.compute_j, worst_j)
-    return Forecast(download_s, compute_s, upload_s, *(table.reshape(n, arms) for table in tables))
+    worst_j = energy.worst_case_j(compute_s.ravel(), limit, each, slowest, 1.0 / steps) + slowest * tested_j
+    tables = (spent.total_j + tested_j, spent.compute_j, worst_j)
+    return Forecast(download_s, compute_s, upload_s, test_s, *(table.reshape(n, arms) for table in tables))

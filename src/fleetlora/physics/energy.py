@@ -74,11 +74,16 @@ class EnergyModel(Settings):
         )
 
     def worst_case_j(
-        self, compute_s: ArrayLike, deadline_s: ArrayLike, devices: DeviceColumns, slowest: float = 1.0
+        self,
+        compute_s: ArrayLike,
+        deadline_s: ArrayLike,
+        devices: DeviceColumns,
+        slowest: float = 1.0,
+        fastest: float = 1.0,
     ) -> Floats:
         """Return the most joules that one update cut at its deadline can cost.
 
-        Its computing time is known up to the factor ``slowest``, its transfers are not. The cost is
+        Its computing time is known up to the factors, its transfers are not. The cost is
         linear in the phases' seconds, which sum to at most the deadline, so the worst case is a corner:
         the download takes everything, or computing, as short or as long as it may be, is done and the
         dearer transfer takes the rest.
@@ -88,6 +93,8 @@ class EnergyModel(Settings):
             deadline_s: ``(n,)`` seconds from the start of the update to its cut.
             devices: The vehicles' devices, ``n`` rows.
             slowest: How many times as long the computing may take at most.
+            fastest: How many times as long it takes at least, for example where a vehicle may take fewer
+                steps.
 
         Returns:
             ``(n,)`` joules; :meth:`energy_j` never exceeds them, whatever the channel does.
@@ -100,7 +107,7 @@ class EnergyModel(Settings):
             return np.asarray(self._compute_w(devices) * compute + transfer_w * (deadline - compute))
 
         planned_s = np.asarray(compute_s, dtype=np.float64)
-        worked = np.maximum(worked_j(planned_s), worked_j(slowest * planned_s))
+        worked = np.maximum(worked_j(fastest * planned_s), worked_j(slowest * planned_s))
         stuck = devices.power_rx_w * deadline
         return np.asarray(np.maximum(worked, stuck) + self._idle_w(devices) * deadline)
 

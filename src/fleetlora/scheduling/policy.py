@@ -212,6 +212,11 @@ class Policy(ABC):
     def update(self, feedback: Feedback) -> None:
         """Learn from the updates of a round. The default learns nothing."""
 
+    @classmethod
+    def learns(cls) -> bool:
+        """Tell whether the policy learns from updates: vehicles then measure what they gained, for joules."""
+        return cls.update is not Policy.update
+
     def forget(self, vehicle: Ints) -> None:
         """Drop what these vehicles have learned by themselves; what a fleet shares stays.
 

@@ -65,14 +65,14 @@ class UcbDual(Policy):
       Where time will be over before the rounds are, a second costs what could be gained in it. With
       ``gain_latencies`` = k the second term is then g_mean · tau(a) / T_g. Here g_mean is the fleet's mean
       gain so far, so the price shrinks as gains do, and T_g is k times the typical latency, the geometric
-      mean of what the lowest rank is foreseen to take, over all offers so far with which a vehicle could
+      mean of what the lowest rank is foreseen to take, over all offers until now with which a vehicle could
       have begun: one more number that is broadcast. Vehicles whose lowest rank would miss the deadline have
       no say in it, for nothing is gained in their time. ``gain_time_s`` gives T_g in seconds instead, which
       is right in one world only.
 
     * ``freshness`` = gamma: what a vehicle's data teach shrinks as they are used again and again, and one
-      that stays close to an RSU would be asked in every round. With m its own updates so far and m_mean those
-      of the mean vehicle that has sent any (one more number that is broadcast), its value counts
+      that stays close to an RSU would be asked in every round. With m its own updates that came through and
+      m_mean those of the mean vehicle that has any (one more number that is broadcast), its value counts
       min(1, ((1 + m_mean) / (1 + m))^gamma) times: joules go where they have not been yet.
 
     * ``discount``: an observation loses weight from round to round, because gains shrink as training goes on.
@@ -128,7 +128,7 @@ class UcbDual(Policy):
         rows = len(self.contexts) if options.pooled else context.n_vehicles
         self.table = ArmTable(rows, len(context.ranks), options.discount)
         self._row = np.full(context.n_vehicles, -1, dtype=np.int64)  # each vehicle's row when it last chose
-        self._updates = np.zeros(context.n_vehicles, dtype=np.int64)  # that each vehicle has made
+        self._updates = np.zeros(context.n_vehicles, dtype=np.int64)  # of each vehicle that came through
         self._price = min(options.price_start, options.price_max)
         self._rounds = 0
         self._time_binds = False
@@ -139,12 +139,12 @@ class UcbDual(Policy):
         """Return the rank of the largest index; 0 where none is feasible or, with ``skip``, worth it."""
         row = self.contexts.of(offers) if self.options.pooled else offers.vehicle
         self._row[offers.vehicle] = row
+        fresh, latency_price = self._fresh(offers.vehicle), self._latency_price
         if self.options.gain_latencies is not None:
             latency_s = offers.predicted_s[offers.feasible[:, 0], 0]
             self._feasible += len(latency_s)
             self._log_latency += float(np.log(np.maximum(latency_s, _INSTANT_S)).sum())
         fleet = self._bounds(self._estimates(np.arange(len(self.contexts)))) if self.options.pooled else None
-        fresh, latency_price = self._fresh(offers.vehicle), self._latency_price
         chosen = np.empty(len(offers), dtype=np.int64)
         for start in range(0, len(offers), _BLOCK):
             rows = slice(start, start + _BLOCK)
@@ -188,7 +188,7 @@ class UcbDual(Policy):
     def update(self, feedback: Feedback) -> None:
         """Add what the vehicles saw to their rows."""
         arm = np.searchsorted(self.context.ranks, feedback.rank)
-        self._updates[feedback.vehicle] += 1
+        self._updates[feedback.vehicle[feedback.delivered]] += 1
         self.table.add(self._row[feedback.vehicle], arm, self._learned(feedback), self._cost(feedback.joules))
 
     def forget(self, vehicle: Ints) -> None:
