@@ -47,6 +47,7 @@ def study(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "Processes": lambda _: nullcontext(LocalProcesses(1)),
         "HERE": tmp_path,
         "STEPS": tmp_path / "tuned-steps.json",
+        "LIMITS": tmp_path / "tuned-deadlines.json",
         "TUNED": tmp_path / "tuned.json",
         "CITIES": ("warsaw",),
         "SEEDS": (0, 1),
@@ -56,6 +57,7 @@ def study(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "SECONDS": module.SECONDS[:2],
         "GRID": module.GRID[:2],
         "DEADLINES": module.DEADLINES[1:],
+        "CONSTANTS": {"ucb-dual": module.CONSTANTS["ucb-dual"][:2]},
     }
     for name, value in few.items():
         monkeypatch.setattr(module, name, value)
@@ -87,7 +89,7 @@ def test_a_stage_in_parts_comes_to_what_it_does_at_once(study: ModuleType, tmp_p
         return dict(json.loads((tmp_path / "main-warsaw.json").read_text("utf-8"))["results"])
 
     study.main(["budgets", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
-    for stage in ("steps", "deadlines"):
+    for stage in ("steps", "deadlines", "constants"):
         play(stage, "ucb-dual,homolora-2", "out")
     play("main", "ucb-dual,homolora-2", "out")
     at_once = results()

@@ -3,6 +3,7 @@
     study.py budgets                      # joules of the largest fixed rank, per city
     study.py steps                        # every method's step size, on another slice of Warsaw
     study.py deadlines                    # every method's deadline with that step size, on the same slice
+    study.py constants                    # with both, each method's own constant, where it has one
     study.py main --city warsaw           # all methods at 60 % of those joules
     study.py quick --city warsaw          # UCB-DUAL with a deadline of a second, against the same rivals
     study.py ablation --city warsaw       # UCB-DUAL without each of its parts
@@ -14,16 +15,17 @@
     study.py develop --curve FILE         # what a second costs, on the tuning slice with three bandwidths
 
 Each stage can be interrupted and called again: it plays what is missing, and leaves its result beside this
-file as JSON with machine, versions and seeds. What stands there already and is of today's settings is not
-played again, on whatever machine it was played; so a stage can be played in parts, method by method:
-`--methods A,B` plays these and keeps the others that are there. `--data DIR` is the folder that `data/`
-stands for in the cities' files. With `--curve FILE` nothing is trained: a curve fitted to runs of the main
-stage stands in, and the name of the result says so.
+file as JSON with machine, versions and seeds. What stands there already and is of today's settings and
+version of fleetlora is not played again, on whatever machine it was played; so a stage can be played in
+parts, method by method: `--methods A,B` plays these and keeps the others that are there. `--data DIR` is the
+folder that `data/` stands for in the cities' files. With `--curve FILE` nothing is trained: a curve fitted to
+runs of the main stage stands in, and the name of the result says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -42,6 +44,7 @@ from fleetlora.config import Experiment, load_experiment
 from fleetlora.console import Progress, progress_on
 from fleetlora.curves import fit_curves
 from fleetlora.doctor import versions
+from fleetlora.errors import ConfigError
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
 from fleetlora.files import write_text
 from fleetlora.physics import DEFAULT_DEVICES
@@ -49,7 +52,8 @@ from fleetlora.tuning import GRID, Setting
 from fleetlora.workshop import Workshop
 
 HERE = Path(__file__).parent
-STEPS, TUNED = HERE / "tuned-steps.json", HERE / "tuned.json"
+#: What was tuned, each file with what is chosen on top of the one before.
+STEPS, LIMITS, TUNED = (HERE / f"{name}.json" for name in ("tuned-steps", "tuned-deadlines", "tuned"))
 CITIES = ("warsaw", "sf", "ingolstadt")
 OURS, QUICK = "ucb-dual", "ucb-dual-quick"
 RIVALS = (
@@ -71,7 +75,7 @@ CURVE = "curve.json"
 #: Stages whose runs a curve is fitted to.
 TRAINED = ("main", "quick", "classes", "ablation")
 #: Stages of the tuning slice or of all cities; the others are of one city.
-TUNING = ("budgets", "steps", "deadlines", "curve", "develop")
+TUNING = ("budgets", "steps", "deadlines", "constants", "curve", "develop")
 STAGES = (*TUNING, "main", "quick", "ablation", "classes", "departures", "tight", "sensitivity")
 #: Mean accuracy whose first reach is timed, the same in every city and table.
 TARGET = 0.7
@@ -88,8 +92,23 @@ BEYOND_STEPS = {
     GRID[-1]: ("training.rate_factor=16.0",),
 }
 BEYOND_DEADLINES = {DEADLINES[0]: ("round.deadline_s=1.0",), DEADLINES[-1]: ("round.deadline_s=30.0",)}
-#: Of deadlines whose accuracies are closer than this, the one with the shorter rounds is chosen: a standard
-#: error of three tests of 1,000 texts, sqrt(0.8 · 0.2 / 3000).
+
+
+def _values(key: str, *values: float) -> tuple[Setting, ...]:
+    return tuple((f"{key}={value}",) for value in values)
+
+
+#: The constant that a method's behaviour hangs on most, its default in the middle or at the end of three.
+CONSTANTS = {
+    "ucb-dual": _values("policy.gain_latencies", 0.8, 1.2, 1.8),
+    "ucb-dual-paper": _values("policy.bonus", 0.03, 0.1, 0.3),
+    "hetlora": _values("aggregation.gamma", 0.95, 0.99, 1.0),
+    "ucb-alp": _values("policy.exploration", 0.1, 0.3, 1.0),
+    "ucb-bv": _values("policy.exploration", 0.03, 0.1, 1.0),
+    "primal-dual-bwk": _values("policy.confidence", 0.03, 0.1, 1.0),
+}
+#: Of deadlines or constants whose accuracies are closer than this, the one with the shorter rounds is
+#: chosen: a standard error of three tests of 1,000 texts, sqrt(0.8 · 0.2 / 3000).
 TOLERANCE = 0.007
 
 
@@ -189,35 +208,54 @@ class Study:
 
     def steps(self) -> None:
         """Choose every method's step size on the tuning slice."""
-        self._tune(STEPS, GRID, BEYOND_STEPS)
+        self._tune(STEPS, dict.fromkeys(self.methods, GRID), BEYOND_STEPS)
 
     def deadlines(self) -> None:
         """Choose how long every method's rounds may last, with the step size chosen before."""
-        self._tune(TUNED, DEADLINES, BEYOND_DEADLINES, STEPS, TOLERANCE)
+        self._tune(LIMITS, dict.fromkeys(self.methods, DEADLINES), BEYOND_DEADLINES, STEPS, TOLERANCE)
+
+    def constants(self) -> None:
+        """Choose each method's own constant, with what was chosen before; those without one keep that."""
+        self._tune(TUNED, CONSTANTS, {}, LIMITS, TOLERANCE)
 
     def _tune(
         self,
         path: Path,
-        grid: Sequence[Setting],
+        grids: Mapping[str, Sequence[Setting]],
         beyond: Mapping[Setting, Setting],
         tuned: Path | None = None,
         tolerance: float = 0.0,
     ) -> None:
         """Try what the methods that are asked for lack, keep what is there, and choose.
 
-        What was tried on top of another choice of ``tuned`` than today's is not kept.
+        Kept is what was tried with today's version, on today's terms, on top of what ``tuned`` holds today.
+
+        Args:
+            path: Where it is written.
+            grids: What is tried, by method.
+            beyond: What is tried too where the best lies at an edge.
+            tuned: What was chosen before.
+            tolerance: Accuracy that may be given up for shorter rounds.
         """
         there = _recorded(path.stem) if path.exists() else {"methods": {}}
         before = read_tuned(tuned).chosen if tuned else dict.fromkeys(self.methods, ())
+        methods = [method for method in self.methods if method in before]
+        unknown = [method for method in self.asked if method not in methods]
+        if unknown:
+            raise ConfigError(f"{unknown[0]} is not tuned here", where="--methods", mend=", ".join(methods))
+        terms = self._terms("tuning", methods, before)
         scores = {
             method: one["scores"]
             for method, one in there["methods"].items()
-            if tuple(one["overrides"])[: len(before[method])] == before[method]
+            if one.get("terms") == terms.get(method) and _is_todays(host_of(there, method))
         }
-        hosts, asked = {method: host_of(there, method) for method in scores}, self.asked or self.methods
+        hosts, asked = {method: host_of(there, method) for method in scores}, self.asked or methods
 
         def chosen(method: str) -> Sequence[str]:
             return list(choose(scores[method], tolerance)["overrides"])
+
+        def tried(method: str, setting: Setting) -> bool:
+            return any(one["overrides"] == [*before[method], *setting] for one in scores.get(method, ()))
 
         def play(methods: Sequence[str], grid: Sequence[Setting], folder: str) -> None:
             found = tune(
@@ -236,29 +274,40 @@ class Study:
                 scores[method] = [*scores.get(method, ()), *found["methods"][method]["scores"]]
                 hosts[method] = found["host"]
 
-        lacking = [method for method in asked if method not in scores]
-        if lacking:
-            play(lacking, grid, path.stem)
+        for setting in dict.fromkeys(setting for grid in grids.values() for setting in grid):
+            lacking = [m for m in asked if setting in grids.get(m, ()) and not tried(m, setting)]
+            if lacking:
+                play(lacking, (setting,), f"{path.stem}-{setting[0]}")
         for edge, next_one in beyond.items():
-            at_it = [
-                method
-                for method in asked
-                if chosen(method)[-len(edge) :] == list(edge)
-                and not any(score["overrides"][-len(edge) :] == list(next_one) for score in scores[method])
-            ]
+            at_it = [m for m in asked if chosen(m)[-len(edge) :] == list(edge) and not tried(m, next_one)]
             if at_it:
                 play(at_it, (next_one,), f"{path.stem}-{next_one[0]}")
-        order = [method for method in self.methods if method in scores]
-        methods = {method: {"overrides": chosen(method), "scores": scores[method]} for method in order}
-        parts = by_host({method: hosts[method] for method in order})
-        self._write(path.stem, there | {"tolerance": tolerance, "methods": methods, "parts": parts})
+        found = {
+            method: {"overrides": chosen(method), "terms": terms[method], "scores": scores[method]}
+            for method in methods
+            if method in scores
+        }
+        parts = by_host({method: hosts[method] for method in found})
+        kept = {method: {"overrides": list(before[method])} for method in methods if method not in grids}
+        self._write(path.stem, there | {"tolerance": tolerance, "methods": {**found, **kept}, "parts": parts})
+
+    def _terms(self, city: str, methods: Sequence[str], chosen: Mapping[str, Setting]) -> dict[str, str]:
+        """Return a checksum by method of all that decides how it comes out on a city's slice today."""
+        jobs = plan_jobs(
+            self.source(city), methods, (TUNING_SEED,), self.out, [self.total(city, 0.6)], dict(chosen)
+        )
+        configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
+        terms = {m: self._told({**shared_terms(c), **method_terms(c)}) for m, c in configs.items()}
+        return {
+            m: hashlib.sha256(json.dumps(t, sort_keys=True).encode()).hexdigest() for m, t in terms.items()
+        }
 
     def develop(self) -> None:
         """Play UCB-DUAL with prices of a second by the clock and by typical latencies, in three bands."""
         rows = []
         for bandwidth_hz in (5e6, 10e6, 20e6):
             for second in SECONDS:
-                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", second, *read_tuned(TUNED).chosen[OURS])
+                settings = (f"radio.bandwidth_hz={bandwidth_hz:g}", *read_tuned(TUNED).chosen[OURS], second)
                 done = self._played(
                     f"develop/{bandwidth_hz:g}-{second}", "tuning", (OURS,), DEVELOPMENT_SEEDS, 0.6, settings
                 )
@@ -366,8 +415,10 @@ class Study:
         self._write(self._name(name), merge_documents(parts, held, TARGET))
 
     def _all_chosen(self) -> Path:
-        """Return the file of what was tuned; the quick variant brings its own deadline and has ours' step."""
-        return self._chosen("all", {**read_tuned(TUNED).chosen, QUICK: read_tuned(STEPS).chosen[OURS]})
+        """Return the file of what was tuned; the quick variant has what ours has, but for its deadline."""
+        chosen = read_tuned(TUNED).chosen
+        quick = tuple(one for one in chosen[OURS] if not one.startswith("round.deadline_s"))
+        return self._chosen("all", {**chosen, QUICK: quick})
 
     def _chosen(self, name: str, chosen: Mapping[str, Setting]) -> Path:
         """Leave a file that says what is laid over each method, where that was not tuned for itself."""
@@ -400,6 +451,7 @@ class Study:
                 method
                 for method in document["methods"]
                 if method in configs
+                and _is_todays(host_of(document, method))
                 and document["terms"] == self._told(shared_terms(configs[method]))
                 and document["method_terms"][method] == self._told(method_terms(configs[method]))
             ]
@@ -451,6 +503,11 @@ class Study:
 def _recorded(name: str) -> dict[str, Any]:
     """Return a result that stands beside this file."""
     return dict(json.loads((HERE / f"{name}.json").read_text("utf-8")))
+
+
+def _is_todays(host: Mapping[str, Any]) -> bool:
+    """Tell whether a result was played with this version of fleetlora."""
+    return bool(host["versions"]["fleetlora"] == versions()["versions"]["fleetlora"])
 
 
 def _rounded(value: Any) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fleetlora.scheduling import POLICIES, Feedback, Offers, Policy, PolicyContext
     from fleetlora.testing import check_policy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Comparison": "comparison",
