@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from fleetlora.federation.attack import Attack, AttackSettings
 from fleetlora.federation.learner import Jobs
 from fleetlora.federation.lora_learner import LoraLearner
+from fleetlora.federation.uploads import Upload
 from fleetlora.lora import (
     AGGREGATION_RULES,
+    Adapter,
     Backbone,
     CohortTrainer,
     LocalTraining,
@@ -38,14 +42,26 @@ def data() -> Texts:
     return make_texts(VEHICLES * 16)
 
 
-def shards() -> Shards:
-    rows = np.arange(VEHICLES * 16).reshape(VEHICLES, 16)
+def shards(vehicles: int = VEHICLES) -> Shards:
+    each = VEHICLES * 16 // vehicles
+    rows = np.arange(vehicles * each).reshape(vehicles, each)
     return Shards(
-        np.arange(VEHICLES + 1) * 12, rows[:, :12].ravel(), np.arange(VEHICLES + 1) * 4, rows[:, 12:].ravel()
+        np.arange(vehicles + 1) * (each - 4),
+        rows[:, :-4].ravel(),
+        np.arange(vehicles + 1) * 4,
+        rows[:, -4:].ravel(),
     )
 
 
-def learner(backbone: Backbone, data: Texts, name: str, rate_end: float = 1.0, **options: Any) -> LoraLearner:
+def learner(
+    backbone: Backbone,
+    data: Texts,
+    name: str,
+    rate_end: float = 1.0,
+    vehicles: int = VEHICLES,
+    attack: Attack | None = None,
+    **options: Any,
+) -> LoraLearner:
     training = LocalTraining(steps=2, batch_size=4, learning_rate=0.02, rate_end=rate_end)
     return LoraLearner(
         backbone=backbone,
@@ -53,10 +69,11 @@ def learner(backbone: Backbone, data: Texts, name: str, rate_end: float = 1.0, *
         training=training,
         rule=AGGREGATION_RULES.get(name)(**options),
         tasks=[TaskData("signs", tuple("abcde"), data, data)],
-        shards=[shards()],
+        shards=[shards(vehicles)],
         ranks=RANKS,
         trainer=CohortTrainer(backbone, SPEC, training),
         seed=1,
+        attack=attack,
     )
 
 
@@ -243,3 +260,74 @@ def test_the_draws_of_fedra_are_all_there_are() -> None:
     got = AGGREGATION_RULES.get("fedra")(share=0.5).draws([2, 3, 4, 5])
     assert [layers for _, layers in got] == [(2, 3), (3, 4), (4, 5)]
     np.testing.assert_allclose([p for p, _ in got], [3 / 6, 2 / 6, 1 / 6])
+
+
+class OneRow(Attack):
+    """Every vehicle sends what it received, but for the first row of the head: a number, or as it is."""
+
+    def __init__(self, values: Mapping[tuple[int, int], float]) -> None:
+        super().__init__(AttackSettings(), 1, 0)
+        self.values = values  # by round and vehicle
+
+    def send(self, task: int, uploads: Sequence[Upload]) -> list[Upload]:
+        return [replace(upload, adapter=self._sent(upload)) for upload in uploads]
+
+    def _sent(self, upload: Upload) -> Adapter:
+        sent = upload.received.copy()
+        if (value := self.values.get((upload.round, upload.vehicle))) is not None:
+            for tensor in sent.head.values():
+                tensor[0] = value
+        return sent
+
+
+def one_row(
+    backbone: Backbone, data: Texts, values: Mapping[tuple[int, int], float], **options: Any
+) -> LoraLearner:
+    return learner(
+        backbone, data, "product", vehicles=11, attack=OneRow(values), keep_classes=True, **options
+    )
+
+
+TEN_AND_ONE = jobs([1] * 11, rsu=[0] * 10 + [1])
+
+
+def test_at_the_cloud_a_row_counts_with_the_samples_of_those_that_changed_it(
+    backbone: Backbone, data: Texts
+) -> None:
+    """One of an RSU's ten vehicles sets a row to 1, the only one of another RSU to 3: one vehicle each."""
+    subject = one_row(backbone, data, {(0, 0): 1.0, (0, 10): 3.0})
+    subject.train(0, 0, TEN_AND_ONE, 0.0)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], 2.0)
+    assert not head(subject)[1:].any()
+
+
+def test_samples_behind_a_row_add_up_over_the_rounds_until_a_sync_and_a_restart(
+    backbone: Backbone, data: Texts
+) -> None:
+    values = {(0, 0): 1.0, (1, 1): 5.0, (1, 10): 2.0, (2, 0): 0.5, (2, 10): 3.5}
+    first = one_row(backbone, data, values)
+    first.train(0, 0, TEN_AND_ONE, 0.0)
+    subject = one_row(backbone, data, values)
+    subject.load_state_dict(first.state_dict())
+    subject.train(0, 1, TEN_AND_ONE, 0.0)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], (2 * 5.0 + 2.0) / 3)
+    subject.train(0, 2, TEN_AND_ONE, 0.0)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], 2.0, err_msg="a sync begins anew")
+
+
+def test_in_an_older_state_a_row_counts_with_all_samples_of_an_rsu_that_moved_it(
+    backbone: Backbone, data: Texts
+) -> None:
+    values = {(0, 0): 1.0, (0, 10): 3.0}
+    first = one_row(backbone, data, values)
+    first.train(0, 0, TEN_AND_ONE, 0.0)
+    state = first.state_dict()
+    for models in state["models"]:
+        del models["rows"]
+    subject = one_row(backbone, data, values)
+    subject.load_state_dict(state)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], (10 * 1.0 + 3.0) / 11, rtol=1e-6)

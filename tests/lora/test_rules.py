@@ -163,6 +163,48 @@ def test_vehicles_to_rsus_to_cloud_is_the_same_as_all_at_once(name: str) -> None
         torch.testing.assert_close(cloud.head[part], value)
 
 
+def test_heads_heard_by_row_are_the_same_from_vehicles_to_rsus_to_cloud_as_all_at_once() -> None:
+    rule = make("product", keep_classes=True)
+    model = play(rule, (1, 4, 2), rounds=1)
+    changed = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0]], dtype=torch.bool)
+    uploads = [
+        upload.with_head(
+            {
+                name: torch.where(mine if value.dim() == 1 else mine[:, None], value, model.head[name])
+                for name, value in upload.head.items()
+            }
+        )
+        for upload, mine in zip(round_of(rule, model, 5, (1, 4, 2, 8)), changed, strict=True)
+    ]
+    flat = rule.merge(uploads, WEIGHTS, model)
+    pairs = (slice(0, 2), slice(2, 4))
+    rsus = [rule.merge(uploads[pair], WEIGHTS[pair], model) for pair in pairs]
+    rows = torch.tensor(WEIGHTS, dtype=torch.float64)[:, None] * changed
+    behind = [sum(WEIGHTS[pair]) for pair in pairs]
+    cloud = rule.combine_rows(rsus, behind, model, torch.stack([rows[pair].sum(0) for pair in pairs]))
+    assert_same_product(cloud, products(flat))
+    for part, value in flat.head.items():
+        torch.testing.assert_close(cloud.head[part], value)
+        assert torch.equal(cloud.head[part][3], model.head[part][3]), "nobody changed it"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("options", [{}, {"keep_classes": True}])
+def test_rows_that_every_vehicle_changed_combine_to_the_same_bits_as_whole_heads(
+    name: str, options: dict[str, bool]
+) -> None:
+    if options and name != "product":
+        pytest.skip("an option of product alone")
+    rule = make(name, **options)
+    model = play(rule, ranks_for(name), rounds=1)
+    rsus = [rule.merge(round_of(rule, model, seed, ranks_for(name)), [1, 1, 1], model) for seed in (5, 6, 7)]
+    weights = [30.0, 7.0, 11.0]
+    rows = torch.tensor(weights, dtype=torch.float64)[:, None].expand(3, 4)
+    whole = rule.combine(rsus, weights, model).tensors()
+    by_row = rule.combine_rows(rsus, weights, model, rows).tensors()
+    assert all(torch.equal(value, by_row[key]) for key, value in whole.items())
+
+
 def test_flora_is_product_is_flexlora_at_full_rank() -> None:
     """Two rounds: fresh factors over a base against one adapter of full rank that holds the same."""
     updates = [update(rank, seed) for seed, rank in enumerate((1, 4, 2, 8))]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fleetlora.federation.attack import Attack, AttackSettings
 from fleetlora.federation.costs import UpdateCosts
@@ -29,6 +31,7 @@ from fleetlora.lora import (
     save_peft,
     step_flops,
 )
+from fleetlora.lora.aggregation import changed_rows
 from fleetlora.rng import stream, stream_seed
 from fleetlora.tasks import Shards, TaskData, schedule_many
 
@@ -39,11 +42,32 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class _Models:
-    """One task's models: the cloud's, and those of the RSUs that have merged updates since the last sync."""
+    """One task's models: the cloud's, and those of the RSUs that have merged updates since the last sync.
+
+    Attributes:
+        cloud: The cloud's model.
+        rsu: Each RSU's.
+        weight: The samples behind an RSU's model.
+        rows: (classes,) those of them whose updates changed each row of its head.
+    """
 
     cloud: Adapter
-    rsu: dict[int, Adapter]
-    weight: dict[int, float]
+    rsu: dict[int, Adapter] = field(default_factory=dict)
+    weight: dict[int, float] = field(default_factory=dict)
+    rows: dict[int, Tensor] = field(default_factory=dict)
+
+    def take(self, rsu: int, model: Adapter, uploads: Sequence[Upload]) -> None:
+        """Put an RSU's model in the place of its last one, and count the samples behind it."""
+        changed = torch.stack([u.samples * changed_rows(u.adapter, u.received).double() for u in uploads])
+        self.rsu[rsu] = model
+        self.weight[rsu] = self.weight.get(rsu, 0.0) + sum(upload.samples for upload in uploads)
+        self.rows[rsu] = self.rows.get(rsu, 0.0) + changed.sum(0)
+
+    def forget(self) -> None:
+        """Drop the RSUs' models: all of them begin from the cloud's."""
+        self.rsu.clear()
+        self.weight.clear()
+        self.rows.clear()
 
     def at(self, rsu: int) -> Adapter:
         return self.rsu.get(rsu, self.cloud)
@@ -55,16 +79,24 @@ class _Models:
             "rsus": rsus,
             "models": [self.rsu[j].state_dict() for j in rsus],
             "weights": [self.weight[j] for j in rsus],
+            "rows": [self.rows[j].numpy() for j in rsus],
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> _Models:
         rsus = [int(j) for j in state["rsus"]]
+        cloud = Adapter.from_state(state["cloud"])
         models = [Adapter.from_state(model) for model in state["models"]]
+        weights = [float(weight) for weight in state["weights"]]
+        if "rows" in state:
+            rows = [torch.tensor(samples, dtype=torch.float64) for samples in state["rows"]]
+        else:  # checkpoints had none at first: a row that moved counts with all samples
+            rows = [w * changed_rows(m, cloud).double() for w, m in zip(weights, models, strict=True)]
         return cls(
-            Adapter.from_state(state["cloud"]),
+            cloud,
             dict(zip(rsus, models, strict=True)),
-            dict(zip(rsus, map(float, state["weights"]), strict=True)),
+            dict(zip(rsus, weights, strict=True)),
+            dict(zip(rsus, rows, strict=True)),
         )
 
     @property
@@ -109,7 +141,7 @@ class LoraLearner:
         self.tasks, self.shards, self.ranks, self.trainer, self.seed = tasks, shards, ranks, trainer, seed
         self.layouts = [backbone.layout(spec, len(task.classes)) for task in tasks]
         self._models = [
-            _Models(rule.start(init_adapter(layout, int(self._trained(ranks)[-1]), self._seed(k))), {}, {})
+            _Models(rule.start(init_adapter(layout, int(self._trained(ranks)[-1]), self._seed(k))))
             for k, layout in enumerate(self.layouts)
         ]
         self._tails = [TailMean(tail) for _ in tasks]
@@ -182,8 +214,7 @@ class LoraLearner:
         taken, refused = self.gate.admit(task, round, uploads)
         for rsu in sorted({upload.rsu for upload in taken}):
             mine = [upload for upload in taken if upload.rsu == rsu]
-            models.rsu[rsu] = self.gate.merge(mine, models.at(rsu))
-            models.weight[rsu] = models.weight.get(rsu, 0.0) + sum(upload.samples for upload in mine)
+            models.take(rsu, self.gate.merge(mine, models.at(rsu)), mine)
         return Learned(
             np.array([r.loss_before for r in results]),
             np.array([r.loss_after for r in results]),
@@ -268,11 +299,13 @@ class LoraLearner:
         models = self._models[task]
         if models.rsu:
             order = sorted(models.rsu)
-            models.cloud = self.rule.combine(
-                [models.rsu[j] for j in order], [models.weight[j] for j in order], models.cloud
+            models.cloud = self.rule.combine_rows(
+                [models.rsu[j] for j in order],
+                [models.weight[j] for j in order],
+                models.cloud,
+                torch.stack([models.rows[j] for j in order]),
             )
-            models.rsu.clear()
-            models.weight.clear()
+            models.forget()
             self._tails[task].add(models.cloud)
 
     def _handed_out(self, task: int) -> Adapter:

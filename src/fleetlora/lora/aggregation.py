@@ -9,7 +9,7 @@ A rule owns the form of its model: whatever ``start``, ``merge`` and ``combine``
     trained = trainer.train(…, base=base, terms=rule.terms(rank))
     upload  = rule.collect(adapter, trained)          # what it sends back
     model   = rule.merge([upload, …], weights, model) # at the RSU
-    model   = rule.combine([model, …], weights, model) # RSU models at the cloud
+    model   = rule.combine_rows([model, …], weights, model, rows) # RSU models at the cloud
 
 Two families share their code: rules whose model is a sum of products (:mod:`fleetlora.lora.summed`: product,
 FlexLoRA, FLoRA, FedRA) and rules that average A and B apart (:mod:`fleetlora.lora.averaged`: FedIT, HetLoRA,
@@ -38,6 +38,8 @@ __all__ = [
     "Traffic",
     "average_changed_rows",
     "average_heads",
+    "average_rows",
+    "changed_rows",
     "check_finite",
     "layer_names",
     "shares",
@@ -145,6 +147,19 @@ class AggregationRule(Protocol):
         """
         ...
 
+    def combine_rows(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter, rows: Tensor
+    ) -> Adapter:
+        """Return what ``combine`` does, for a rule that hears each row of a head from those that changed it.
+
+        Args:
+            models: n of them.
+            weights: As for ``merge``.
+            before: The cloud's model that they began from.
+            rows: (n, classes) what of each weight stands for updates that changed the row, float64.
+        """
+        ...
+
     def traffic(self, layout: AdapterLayout, rank: int | np.ndarray, model: Adapter) -> Traffic:
         """Return the bytes a vehicle moves at each of ``rank``, before anything is dispatched."""
         ...
@@ -214,15 +229,26 @@ def average_changed_rows(
         parts: (n,) their shares.
         before: Its rows stay where none of the adapters changed them.
     """
-    changed = torch.stack(
-        [
-            (a.head["weight"] != before.head["weight"]).any(1) | (a.head["bias"] != before.head["bias"])
-            for a in adapters
-        ]
-    )
-    weights = torch.tensor(parts, dtype=torch.float64)[:, None] * changed  # (n, classes)
+    changed = torch.stack([changed_rows(adapter, before) for adapter in adapters])
+    return average_rows(adapters, torch.tensor(parts, dtype=torch.float64)[:, None] * changed, before)
+
+
+def changed_rows(adapter: Adapter, before: Adapter) -> Tensor:
+    """Return which rows of a head are not as they were before, bool (classes,)."""
+    weight: Tensor = (adapter.head["weight"] != before.head["weight"]).any(1)
+    return weight | (adapter.head["bias"] != before.head["bias"])
+
+
+def average_rows(adapters: Sequence[Adapter], weights: Tensor, before: Adapter) -> dict[str, Tensor]:
+    """Return a head whose every row is averaged with weights of its own.
+
+    Args:
+        adapters: n of them.
+        weights: (n, classes) not negative, float64; only a row's proportions count.
+        before: Its rows stay where all weights are zero.
+    """
     total = weights.sum(0)
-    weights /= torch.where(total > 0, total, 1.0)
+    weights = weights / torch.where(total > 0, total, 1.0)
     head = {}
     for name, still in before.head.items():
         rows = torch.stack([a.head[name].double() for a in adapters])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from fleetlora.lora.adapter import Adapter, init_adapter
 from fleetlora.lora.aggregation import LocalTerms, Traffic
@@ -15,7 +17,7 @@ from fleetlora.settings import Settings, quantity
 __all__ = ["PlainRule"]
 
 
-class PlainRule(Settings):
+class PlainRule(Settings, ABC):
     """The part of a rule that needs no thought; a rule overrides what it does differently.
 
     Args:
@@ -48,6 +50,18 @@ class PlainRule(Settings):
     def collect(self, received: Adapter, trained: Adapter) -> Adapter:
         """Return the trained adapter as it is."""
         return trained
+
+    @abstractmethod
+    def combine(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter | None = None
+    ) -> Adapter:
+        """Return the one model that several RSUs' models make at the cloud."""
+
+    def combine_rows(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter, rows: Tensor
+    ) -> Adapter:
+        """Return the combined models: a head is heard as a whole."""
+        return self.combine(models, weights, before)
 
     def traffic(self, layout: AdapterLayout, rank: int | np.ndarray, model: Adapter) -> Traffic:
         """Return the same bytes both ways: an adapter of the vehicle's rank."""

@@ -14,9 +14,10 @@ the plain sum shrinks them by its share. With ``keep_tail`` a vehicle is heard o
 
 where t_c is the share of the vehicles whose rank is too low to have received component c. With
 ``keep_classes`` the same holds of the head: its row of a class is the average over those vehicles that
-changed it, and stays where none did. Vehicles that train with ``own_classes`` leave alone the classes they
-have no samples of; a plain average would hear their silence as a vote for the old row, and without
-``own_classes`` every one of them pushes all classes down that it does not hold.
+changed it, and stays where none did; at the cloud an RSU's row counts with the samples of those. Vehicles
+that train with ``own_classes`` leave alone the classes they have no samples of; a plain average would hear
+their silence as a vote for the old row, and without ``own_classes`` every one of them pushes all classes
+down that it does not hold.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from fleetlora.lora import factors
 from fleetlora.lora.adapter import Adapter
-from fleetlora.lora.aggregation import average_changed_rows, check_finite, layer_names, shares
+from fleetlora.lora.aggregation import average_changed_rows, average_rows, check_finite, layer_names, shares
 from fleetlora.lora.factors import Components, Weighted
 from fleetlora.lora.rules import AGGREGATION_RULES
 from fleetlora.lora.summed import SummedRule, products_of
@@ -79,6 +80,15 @@ class Product(SummedRule):
         if self.keep_classes and before is not None:
             return average_changed_rows(adapters, parts, before)
         return super().head(adapters, parts, before)
+
+    def combine_rows(
+        self, models: Sequence[Adapter], weights: Sequence[float], before: Adapter, rows: Tensor
+    ) -> Adapter:
+        """Return the combined models; with ``keep_classes`` a head's rows weigh what changed them."""
+        combined = self.combine(models, weights, before)
+        if not self.keep_classes:
+            return combined
+        return combined.with_head(average_rows(models, rows / sum(weights), before))
 
     def add_up(self, products: Sequence[Weighted]) -> Components:
         """Return the components of a weighted sum, the largest ``max_rank`` of them."""
