@@ -36,6 +36,17 @@ def test_the_mix_worked_out_by_hand() -> None:
     assert mix.price == pytest.approx(0.834307, abs=1e-6)
 
 
+def test_the_radius_grows_with_every_decision_those_to_sit_out_included() -> None:
+    policy = _taught(320.0, exploration=1.0, discount=0.5)
+    assert (policy.select(offers(policy.context), stream(0)) == 0).all(), "nothing is left"
+    policy.settle(Account(0.0, 0.0, 320.0, np.inf, 0.75))
+    # 32 decisions, 16 of them pulls; the 8 pulls of an arm, faded twice by half, count as 2
+    assert policy.pace.decisions == 32
+    assert policy.table.count.tolist() == [[2.0, 2.0]]
+    # radius sqrt(ln 32 / (2 · 2)) = 0.93: both U are 1, and the cheaper arm earns as much as the dearer
+    np.testing.assert_allclose(policy.mix().probabilities, [[0.0, 1.0, 0.0]])
+
+
 def test_choices_follow_the_mix_and_what_is_feasible() -> None:
     policy = _taught(560.0, exploration=1.0)
     ranks = np.concatenate([policy.select(offers(policy.context), stream(seed)) for seed in range(200)])

@@ -21,9 +21,9 @@ class UcbAlp(Learning):
     """UCB-ALP of Wu, Srikant, Liu and Jiang 2015, NIPS.
 
     "Algorithms with logarithmic or sublinear regret for constrained contextual bandits". Contexts are the
-    device classes d, arms the ranks and sitting out. With n pulls of arm a in context d, t decisions so
-    far, and rho what is left of the budget per decision still to come, p solves the linear programme of
-    :mod:`fleetlora.scheduling.lp` every round, for::
+    device classes d, arms the ranks and sitting out. With n pulls of arm a in context d, t decisions of all
+    vehicles before this round, those to sit out included, and rho what is left of the budget per decision
+    still to come, p solves the linear programme of :mod:`fleetlora.scheduling.lp` every round, for::
 
         U(d, a) = min(1, mean_u(d, a) + kappa · sqrt(ln t / (2 n(d, a))))
         C(d, a) = mean_c(d, a), joules / e_ref
@@ -65,7 +65,7 @@ class UcbAlp(Learning):
 
     def mix(self) -> Mix:
         """Return the solution of the linear programme for what is known now; it leaves out untried arms."""
-        count, t = self.table.count, max(1.0, float(self.table.count.sum()))
+        count, t = self.table.count, max(1, self.pace.decisions)
         pulls = np.where(count > 0, count, 1.0)
         radius = self.options.exploration * np.sqrt(np.log(t) / (2.0 * pulls))
         upper = np.where(count > 0, np.minimum(1.0, self.table.mean_reward + radius), 0.0)
