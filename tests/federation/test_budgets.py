@@ -76,6 +76,12 @@ def test_the_papers_rule_by_hand() -> None:
     np.testing.assert_allclose(got, [1.75 / 3, 1.25 / 3])
 
 
+def test_a_quiet_task_keeps_its_share_under_the_papers_rule() -> None:
+    # two tasks were busy and move within the 0.8 they had; the third one could not begin
+    got = Paper().shares(report([3, 1, 0], [5, 5, 0]), np.array([0.4, 0.4, 0.2]), 10.0)
+    np.testing.assert_allclose(got, [0.8 * 1.75 / 3, 0.8 * 1.25 / 3, 0.2])
+
+
 def test_floored_shares_sum_to_one_and_keep_their_order() -> None:
     got = floored(np.array([0.9, 0.06, 0.04]), 0.1)
     np.testing.assert_allclose(got, [0.8, 0.1, 0.1])

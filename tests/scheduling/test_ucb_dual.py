@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from fleetlora.rng import stream
 from fleetlora.scheduling import Account, Feedback, Offers, PolicyContext, UcbDual
@@ -214,6 +215,12 @@ def test_a_vehicle_that_has_sent_more_than_the_mean_counts_less() -> None:
     got, whole = policy.index(known, offers), plain.index(known, offers)
     np.testing.assert_allclose(got, whole * np.array([[(4 / 6) ** 0.5], [1.0], [1.0]]))
     assert whole.any()
+
+
+@pytest.mark.parametrize("edges", [(12e6, 5e6), (-1.0, 5e6), (5e6, 5e6)])
+def test_edges_of_buckets_must_ascend(edges: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError, match="positive and ascending"):
+        UcbDual.Options(link_edges_bps=edges)
 
 
 def test_foresight_learns_the_gain_without_its_latency() -> None:

@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 class TaskReport:
     """What the cloud hears of K tasks; columns (K,).
 
-    Only what vehicles report: how often the model they received was right on their own held-out samples, what
-    they gained, and joules.
+    How often the model that vehicles received was right on their own held-out samples, what they gained, and
+    joules.
 
     Args:
         n_tasks: K.
@@ -141,15 +141,19 @@ class Paper(Settings):
 
         w_k <- w_k · (1 + G_k / sum G) · (E_k / sum E),   rescaled to sum to 1
 
-    so a task that gains and spends more gets more. The paper's released code divides ranks, not joules.
+    so a task that gains and spends more gets more. A task that nobody has begun since then has shown nothing
+    and keeps its share. The paper's released code divides ranks, not joules.
     """
 
     def shares(self, report: TaskReport, was: Floats, pool_j: float) -> Floats:
         """Return shares multiplied by convergence and utilisation."""
-        if not report.joules.sum() or not report.gain.sum():
+        busy = report.joules > 0
+        if not report.gain.sum():
             return was
         moved = was * (1.0 + report.gain / report.gain.sum()) * (report.joules / report.joules.sum())
-        return np.asarray(moved / moved.sum()) if moved.sum() > 0 else was
+        if not moved.sum():
+            return was
+        return np.where(busy, moved * was[busy].sum() / moved.sum(), was)
 
 
 def floored(shares: Floats, least: float) -> Floats:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import field_validator
 
 from fleetlora.scheduling.contexts import Contexts
 from fleetlora.scheduling.estimates import Estimates, pooled_estimates, row_estimates
@@ -117,6 +119,13 @@ class UcbDual(Policy):
         residence_edges: tuple[float, ...] = quantity(
             (0.5, 2.0), "deadlines", "pooled: predicted residences that part the residence buckets"
         )
+
+        @field_validator("link_edges_bps", "residence_edges")
+        @classmethod
+        def _edges(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+            if any(low >= high for low, high in pairwise((0.0, *edges))):
+                raise ValueError("edges must be positive and ascending")
+            return edges
 
     options: Options
 
