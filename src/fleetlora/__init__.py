@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison
     from fleetlora.config import Experiment, load_experiment, preset_names
     from fleetlora.errors import ConfigError, FleetLoraError, InputError, MissingDependencyError
+    from fleetlora.methods import METHODS
     from fleetlora.records import Run, open_run
     from fleetlora.report import build_report
     from fleetlora.scheduling import POLICIES, Feedback, Offers, Policy, PolicyContext
@@ -29,6 +30,7 @@ _HOME = {
     "Feedback": "scheduling",
     "FleetLoraError": "errors",
     "InputError": "errors",
+    "METHODS": "methods",
     "MissingDependencyError": "errors",
     "Offers": "scheduling",
     "POLICIES": "scheduling",
@@ -50,6 +52,7 @@ _HOME = {
 }
 
 __all__ = [
+    "METHODS",
     "POLICIES",
     "Comparison",
     "ConfigError",
