@@ -11,6 +11,7 @@ import pytest
 
 from fleetlora.config import load_experiment, load_traces, preset_names, to_toml
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.methods import METHODS
 
 BASE: dict[str, Any] = {
     "traces": {"source": "warsaw"},
@@ -110,6 +111,12 @@ def test_homolora_is_one_rank_for_all_the_largest_unless_its_name_says() -> None
     four = load_experiment(BASE, method="homolora-4")
     assert (four.method, four.policy.component, four.policy.options.rank) == ("homolora-4", "fixed", 4)
     assert load_experiment(BASE).with_method("homolora-2").policy.options.rank == 2
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS.names() if name != "ucb-dual-quick"])
+def test_heads_alone_are_the_same_yardstick_for_every_method(method: str) -> None:
+    alone = load_experiment(BASE).with_method("head-only")
+    assert load_experiment(BASE, method=method).with_method("head-only") == alone
     with pytest.raises(ConfigError, match="did you mean 'homolora'"):
         load_experiment(BASE, method="homolora-0")
 

@@ -56,12 +56,14 @@ METHODS.register(HOMOLORA)(
 METHODS.register("random")(
     {"policy": {"name": "random"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
 )
+# Says all that another method may have said before it: it is laid over any of them, as a yardstick.
 METHODS.register("head-only")(
     {
         "policy": {"name": "fixed"},
-        "aggregation": {"rule": "product"},
+        "aggregation": {"rule": "product", "keep_tail": False, "keep_classes": False},
         "departure": {"rule": "drop"},
-        "training": {"train_adapter": False},
+        "training": {"train_adapter": False, "own_classes": False},
+        "budget": {"rule": "equal"},
     }
 )
 
