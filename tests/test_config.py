@@ -15,6 +15,7 @@ from fleetlora.methods import METHODS
 
 BASE: dict[str, Any] = {
     "traces": {"source": "warsaw"},
+    "lora": {"ranks": [2, 4, 8, 16]},
     "sites": {"placement": "corridor", "count": 4},
     "tasks": [{"name": "news", "source": "20newsgroups"}, {"name": "wire", "source": "reuters52"}],
 }
@@ -57,6 +58,41 @@ def test_naming_another_source_drops_the_options_of_the_first() -> None:
     assert experiment.sites.options.count == 9
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["sites.placement=grid", "sites.count=9"],
+        ["sites.count=9", "sites.placement=grid"],
+        ["sites.count=9", "sites={placement = 'grid'}"],
+    ],
+)
+def test_an_override_that_names_another_component_is_as_a_file_that_does(
+    overrides: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "warsaw"\nname = "warsaw"\n[sites]\nplacement = "grid"\ncount = 9\n')
+    assert load_experiment("warsaw", overrides=overrides) == load_experiment(file)
+
+
+def test_an_override_of_the_policy_drops_the_options_of_the_methods_own() -> None:
+    values = load_experiment(BASE, method="ucb-dual", overrides=["policy.rank=4", "policy.name=fixed"])
+    assert (values.method, values.policy.component, values.policy.options.rank) == ("ucb-dual", "fixed", 4)
+    same = load_experiment(BASE, method="ucb-dual", overrides=["policy.name=ucb-dual", "policy.step=0.5"])
+    assert (same.policy.options.step, same.policy.options.freshness) == (0.5, 2.0), "the same one keeps them"
+
+
+def test_naming_the_component_that_a_section_has_anyway_keeps_its_options() -> None:
+    raw = {**BASE, "radio": {"carrier_hz": 3.5e9}}
+    assert load_experiment(raw, overrides=["radio.model=umi"]).radio.options.carrier_hz == 3.5e9
+
+
+def test_an_override_of_the_trace_source_keeps_the_data_file(tmp_path: Path) -> None:
+    file = tmp_path / "cabs.csv"
+    file.write_text("")
+    section = load_traces(file, overrides=["traces.source=porto"])
+    assert (section.component, section.options.path) == ("porto", str(file))
+
+
 def test_a_task_can_be_overridden_by_name_or_number() -> None:
     for key in ("tasks.wire.encoding.max_tokens", "tasks.1.encoding.max_tokens"):
         assert load_experiment(BASE, overrides=[f"{key}=16"]).tasks[1].encoding.max_tokens == 16
@@ -96,6 +132,7 @@ def test_budgets_split_the_total() -> None:
         ("tasks.1.name='../up'", "name", "pattern"),
         ("round.deadline_s", "--set", "key=value"),
         ("traces.source.deep=3", "traces.source.deep", "stands below a plain value"),
+        ("lora.ranks.0=3", "lora.ranks.0", "stands below a plain value"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_the_mend(override: str, where: str, mend: str) -> None:

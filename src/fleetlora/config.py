@@ -303,8 +303,7 @@ def load_experiment(
     raw = {**raw, "method": str(method or raw.get("method", "fixed"))}
     if seed is not None:
         raw["seed"] = seed
-    for override in overrides:
-        raw = with_override(raw, override)
+    raw = _overridden(raw, overrides)
     raw.pop("extends", None)
     try:
         return Experiment.model_validate(raw)
@@ -339,24 +338,27 @@ def load_traces(source: str | Path, *, overrides: Iterable[str] = ()) -> TraceSe
     """
     path = Path(source)
     data = path.is_dir() or (path.exists() and path.suffix != ".toml")
+    below = _of_data(path) if data else _read(source)[1].get("traces", {})
+    if not isinstance(below, Mapping):
+        raise ConfigError("not a table", where=f"{source}: traces", mend="write [traces] above its keys")
+    keys = [f"traces.{text.removeprefix('traces.')}" for text in overrides]
+    raw = _overridden({"traces": below}, keys)["traces"]
     if data:
-        inner = Path(path.stem) if path.suffix == ".gz" else path
-        raw: dict[str, Any] = {"path": str(path)}
-        if inner.suffix == ".parquet" and holds_tracks(path):
-            raw["source"] = "tracks"
-        elif inner.suffix in _SOURCE_OF_SUFFIX and not path.is_dir():
-            raw["source"] = _SOURCE_OF_SUFFIX[inner.suffix]
-    else:
-        raw = _read(source)[1].get("traces", {})
-        if not isinstance(raw, Mapping):
-            raise ConfigError("not a table", where=f"{source}: traces", mend="write [traces] above its keys")
-        raw = dict(raw)
-    for override in overrides:
-        raw = with_override(raw, override.removeprefix("traces."))
+        raw = {"path": str(path), **raw}
     try:
         return TraceSection.model_validate(raw)
     except ValidationError as error:
         raise explain(error, TraceSection, ("traces",)) from None
+
+
+def _of_data(path: Path) -> dict[str, Any]:
+    """Return the trace source that a data file's name or content tells, if it does."""
+    inner = Path(path.stem) if path.suffix == ".gz" else path
+    if inner.suffix == ".parquet" and holds_tracks(path):
+        return {"source": "tracks"}
+    if inner.suffix in _SOURCE_OF_SUFFIX and not path.is_dir():
+        return {"source": _SOURCE_OF_SUFFIX[inner.suffix]}
+    return {}
 
 
 def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
@@ -406,8 +408,19 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    key = next((kind.key for kind in _SECTIONS if kind.section == section), None)
-    return key is not None and key in above and below.get(key) != above[key]
+    kind = next((kind for kind in _SECTIONS if kind.section == section), None)
+    return kind is not None and kind.key in above and below.get(kind.key, kind.default) != above[kind.key]
+
+
+#: Keys of an override that name a component, or may.
+_NAMING = {key for kind in _SECTIONS for key in (kind.section, f"{kind.section}.{kind.key}")}
+
+
+def _overridden(raw: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return ``raw`` under the overrides; those that name components come first, before their options."""
+    for text in sorted(overrides, key=lambda text: text.partition("=")[0].strip() not in _NAMING):
+        raw = with_override(raw, text)
+    return raw
 
 
 def _components(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -429,22 +442,21 @@ def with_override(raw: dict[str, Any], text: str) -> dict[str, Any]:
         value: Any = parse_toml(f"value = {literal}", "--set")["value"]
     except ConfigError:
         value = literal
-    changed: dict[str, Any] = _set(raw, path, value, dotted.strip())
-    return changed
+    return _merge(raw, _layer(raw, path, value, dotted.strip()))
 
 
-def _set(node: Any, path: list[str], value: Any, where: str) -> Any:
+def _layer(node: Any, path: list[str], value: Any, where: str) -> Any:
+    """Return what sets the value at ``path`` when it is laid over ``node``."""
     if not path:
         return value
     head, rest = path[0], path[1:]
-    if isinstance(node, (list, tuple)):
+    if isinstance(node, (list, tuple)) and all(isinstance(item, Mapping) for item in node):
         names = [str(item.get("name", i)) for i, item in enumerate(node)]
         at = int(head) if head.isdigit() else names.index(head) if head in names else -1
         if not 0 <= at < len(node):
             raise ConfigError(f"no entry {head!r}", where=where, mend=suggest(head, names))
-        return [_set(item, rest, value, where) if i == at else item for i, item in enumerate(node)]
+        change = _layer(node[at], rest, value, where)
+        return [*node[:at], _merge(node[at], change) if rest else change, *node[at + 1 :]]
     if node is not None and not isinstance(node, Mapping):
         raise ConfigError(f"{head!r} stands below a plain value", where=where, mend="shorten the key")
-    below = dict(node or {})
-    change = _set(below.get(head), rest, value, where)
-    return _merge(below, {head: change}) if isinstance(change, Mapping) else {**below, head: change}
+    return {head: _layer((node or {}).get(head), rest, value, where)}
