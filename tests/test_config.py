@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def test_every_preset_is_valid_and_survives_the_round_trip(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sf", "tdrive"])
 def test_presets_of_data_the_user_brings_ask_for_its_path(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"traces\.path: missing"):
+    with pytest.raises(ConfigError, match=r"traces\.path: missing\n.*--set traces\.path=….*folder.*\.md"):
         load_experiment(name)
     assert load_experiment(name, overrides=["traces.path=somewhere"]).name == name
 
@@ -119,9 +120,19 @@ def test_budgets_split_the_total() -> None:
         ("policy.name=fixt", "policy.name", "did you mean 'fixed'"),
         ("method=randon", "method", "did you mean 'random'"),
         ("radio.model=umy", "radio.model", "did you mean 'umi'"),
-        ("tasks.0.source=20newsgroup", "tasks.source", "did you mean '20newsgroups'"),
+        ("tasks.0.source=20newsgroup", "tasks.news.source", "did you mean '20newsgroups'"),
         ("tasks.nwes.encoding.max_tokens=3", "tasks.nwes", "did you mean 'news'"),
         ("budget.total_j=-5", "budget.total_j", "greater than 0, got -5"),
+        ("budget.total_j=-5", "budget.total_j", "→ give a number above 0: joules of all tasks together (J)"),
+        ("sites.count=abc", "sites.count", "→ give a whole number not below 1: number of RSUs"),
+        ("lora.ranks=8", "lora.ranks", "→ give a list of whole numbers, such as [2, 4, 8, 16]"),
+        ("backbone.device=gpu", "backbone.device", "→ give one of cpu, cuda"),
+        ("budget.shares.news=x", "budget.shares.news", "→ give a table of numbers"),
+        ("tasks.1.encoding.max_tokens=-1", "tasks.wire.encoding.max_tokens", "→ give a whole number"),
+        ("tasks.1.source=npz", "tasks.wire.path", "--set tasks.wire.path=…: the archive (see docs/tasks.md)"),
+        ("sites={placement='grid'}", "sites", "→ its keys: count, spacing_m"),
+        ("learner.kind=curve", "learner", "→ its keys: curve, kind"),
+        ("defence={rule='trimmed-mean', rule_options={trim='x'}}", "rule_options.trim", "→ give a number"),
         ("budget.shares.wier=0.5", "budget.shares.wier", "did you mean 'wire'"),
         ("round.count='many'", "round.count", "got 'many'"),
         ("round.deadline_s=nan", "round.deadline_s", "finite"),
@@ -167,6 +178,13 @@ def test_options_of_a_component_outlive_a_method_that_names_the_same_component()
 def test_an_unknown_preset_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'warsaw'"):
         load_experiment("warsau")
+
+
+@pytest.mark.parametrize("load", [load_experiment, load_traces])
+def test_a_file_that_is_not_there_is_said_to_be_so(load: Callable[[str], object]) -> None:
+    for name in ("nofile.toml", "nofile.csv", "data/nofile"):
+        with pytest.raises(InputError, match=rf"{name}: no such file\n.*check the path, or name a preset"):
+            load(name)
 
 
 def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def bench(
     try:
         chosen = kind.model_validate(own)
     except ValidationError as error:
-        raise explain(error, kind, ("--set",)) from None
+        raise explain(error, kind, file="--set", values=own) from None
     with progress_on(quiet=as_json) as progress:
         measured = chosen.measure(progress)
     document = {"bench": name, **measured, "host": versions()}

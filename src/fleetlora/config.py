@@ -56,6 +56,7 @@ class TraceSection(ComponentSection):
     registry: ClassVar[Registry[Any]] = TRACE_SOURCES
     key: ClassVar[str] = "source"
     section: ClassVar[str] = "traces"
+    guide: ClassVar[str | None] = "docs/traces.md"
 
     cleaning: Cleaning = Cleaning()
     start_s: float = quantity(0.0, "s", "start of the part that is used, after the first fix", ge=0)
@@ -90,10 +91,17 @@ class TaskSection(ComponentSection):
     registry: ClassVar[Registry[Any]] = TASK_SOURCES
     key: ClassVar[str] = "source"
     section: ClassVar[str] = "tasks"
+    guide: ClassVar[str | None] = "docs/tasks.md"
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     encoding: Encoding = Encoding()
     partition: Partition = Partition()
+
+    @classmethod
+    def place(cls, data: Mapping[str, Any]) -> str:
+        """Return ``tasks.NAME``."""
+        name = data.get("name")
+        return f"tasks.{name}" if isinstance(name, str) and name.isprintable() else cls.section
 
 
 class PolicySection(ComponentSection):
@@ -308,7 +316,7 @@ def load_experiment(
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise explain(error, Experiment, file=file) from None
+        raise explain(error, Experiment, file=file, values=raw) from None
     except ConfigError as error:
         where = f"{file}: {error.where}" if file and error.where else error.where
         raise ConfigError(error.problem, where=where, mend=error.mend) from None
@@ -369,10 +377,11 @@ def _read(source: str | Path) -> tuple[str | None, dict[str, Any]]:
         raw = parse_toml(text, f"preset {name}")
         return None, _inheriting(raw)
     path = Path(source)
-    if path.suffix != ".toml" and not path.is_file():
-        raise InputError(
-            f"no preset or file {name!r}", mend=f"{suggest(name, preset_names())}; or give a .toml file"
-        )
+    if not path.exists():
+        known = suggest(name, preset_names())
+        if path.suffix or len(path.parts) > 1:
+            raise InputError("no such file", where=name, mend=f"check the path, or name a preset; {known}")
+        raise InputError(f"no preset or file {name!r}", mend=f"{known}; or give the path of a file")
     return name, _inheriting(read_toml(path)[1])
 
 

@@ -140,6 +140,7 @@ def test_rows_with_bad_values_can_be_dropped_and_are_counted(tmp_path: Path) -> 
         ("", "fixes.csv", "empty", "holds fixes"),
         ("\n\n", "fixes.csv:1", "first line is empty", "names of the columns"),
         ("vehicle,t,lat,long\n", "fixes.csv", "no column 'lon'", "did you mean 'long'?"),
+        ("id,t,lat,lon\n", "fixes.csv", "no column 'vehicle'", "--set traces.vehicle=NAME"),
         ("vehicle t lat lon\n", "fixes.csv:1", "what separates", "traces.delimiter"),
         (CSV + "b3,noon,52,21\n", "fixes.csv:4", "column 't' is 'noon', not a finite number", "bad_rows"),
         (CSV + "\nb3,120,x1,21\n", "fixes.csv:5", "column 'lat' is 'x1'", "mend or remove"),

@@ -26,7 +26,7 @@ _COLUMNS = ("lat", "lon", "occ", "t")
 class Cabspotting(Reading):
     """San Francisco taxis, 2008; about 500 vehicles, one fix in 60 s, 24 days."""
 
-    path: str = quantity(..., "1", "folder of the files new_*.txt")
+    path: str = quantity(..., "1", "folder of the files, one per cab, new_*.txt")
 
     def read(self) -> RawFixes:
         """Return the fixes of all cabs, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -16,7 +17,7 @@ from fleetlora.settings import quantity
 from fleetlora.traces.fixes import DEGREES, LOCAL, RawFixes
 from fleetlora.traces.reading import Reading, with_bad_rows
 from fleetlora.traces.sources import TRACE_SOURCES
-from fleetlora.traces.textfile import find_file, read_table
+from fleetlora.traces.textfile import find_file, no_column, read_table
 from fleetlora.traces.values import Located, TimeUnit, Values
 
 if TYPE_CHECKING:
@@ -67,13 +68,15 @@ class Table(Reading):
     def read(self) -> RawFixes:
         """Return the fixes of all rows."""
         path = find_file(self.path)
-        east, north = (self.x, self.y) if self.x and self.y else (self.lon, self.lat)
+        places = ("x", "y") if self.x else ("lon", "lat")
         crs = _checked_crs(self.crs) if self.x else DEGREES
-        wanted = (self.vehicle, self.t, east, north)
+        wanted = [getattr(self, option) for option in ("vehicle", "t", *places)]
+        options = dict(zip(wanted, ("vehicle", "t", *places), strict=True))
+        *_, east, north = wanted
         table: Located = (
-            _ParquetTable.open(path, wanted)
+            _ParquetTable.open(path, options)
             if _is_parquet(path)
-            else read_table(path, wanted, self.delimiter, self.names)
+            else read_table(path, wanted, self.delimiter, self.names, options)
         )
         values = Values(table, drop=self.bad_rows == "drop")
         raw = RawFixes(
@@ -99,18 +102,19 @@ class _ParquetTable:
         return f"{self.path}: row {row + 1}"
 
     @classmethod
-    def open(cls, path: Path, wanted: tuple[str, ...]) -> _ParquetTable:
+    def open(cls, path: Path, options: Mapping[str, str]) -> _ParquetTable:
+        """Read the columns of a file; ``options`` says by which option each was named."""
         import polars as pl
         import pyarrow as pa
 
         def choose(schema: pa.Schema) -> tuple[str, ...]:
-            for name in wanted:
+            for name in options:
                 if name not in schema.names:
-                    raise _no_column(name, schema.names, path)
+                    raise _no_column(name, schema.names, path, options)
                 if pa.types.is_nested(schema.field(name).type):
                     problem = f"column {name!r} holds {schema.field(name).type}, not one value a row"
                     raise InputError(problem, where=str(path), mend="write one fix a row")
-            return wanted
+            return tuple(options)
 
         try:
             frame = pl.from_arrow(read_parquet(path, "make it anew", choose))
@@ -122,11 +126,11 @@ class _ParquetTable:
         return cls(frame, path)
 
 
-def _no_column(name: str, known: list[str], path: Path) -> InputError:
-    mend = suggest(name, known)
+def _no_column(name: str, known: list[str], path: Path, options: Mapping[str, str]) -> InputError:
     if {"new_piece", "x_m", "y_m"} <= set(known):
         mend = "these are tracks that fleetlora saved; read them with source = 'tracks'"
-    return InputError(f"there is no column {name!r}", where=str(path), mend=mend)
+        return InputError(f"there is no column {name!r}", where=str(path), mend=mend)
+    return no_column(name, known, path, options)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from fleetlora.limits import GZIP_DAMAGE, TEXT_BYTES, Unzipped, check_size
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["TextTable", "find_file", "is_gzip", "local_path", "read_table", "read_tables"]
+__all__ = ["TextTable", "find_file", "is_gzip", "local_path", "no_column", "read_table", "read_tables"]
 
 _DELIMITERS = ",;\t|"
 _PEEK = 1 << 16
@@ -94,6 +94,7 @@ def read_table(
     wanted: Sequence[str],
     delimiter: str | None = None,
     names: Sequence[str] | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> TextTable:
     """Read the columns ``wanted`` of a delimited text file, which may be gzipped.
 
@@ -102,6 +103,7 @@ def read_table(
         wanted: Names of the columns to read.
         delimiter: What separates the columns; None: found from the first line.
         names: Names of all columns, for a file without a header line; None: the first line holds them.
+        options: By column, the option that says what it is called, for the message if it is missing.
 
     Raises:
         InputError: The file is damaged, not text, its delimiter unknown, or a column missing.
@@ -113,7 +115,7 @@ def read_table(
     names = _distinct(names) if header else names
     for name in wanted:
         if name not in names:
-            raise _missing(name, names, path)
+            raise no_column(name, names, path, options or {})
     data = _unzip(path) if is_gzip(path) else path
     frame = _parse(data, [path], names, wanted, delimiter, '"', header)
     return TextTable(frame, (path,), np.zeros(1, dtype=np.int64), names, delimiter, header, '"')
@@ -302,7 +304,18 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _missing(name: str, names: Sequence[str], path: Path) -> InputError:
+def no_column(name: str, names: Sequence[str], path: Path, options: Mapping[str, str]) -> InputError:
+    """Return the error of a column that is not there.
+
+    Args:
+        name: The column that was looked for.
+        names: The columns that are there.
+        path: The file.
+        options: By column, the option that says what it is called.
+    """
     from fleetlora.registry import suggest
 
-    return InputError(f"there is no column {name!r}", where=str(path), mend=suggest(name, list(names)))
+    mend = suggest(name, list(names))
+    if name in options:
+        mend += f"; say which one it is, --set traces.{options[name]}=NAME"
+    return InputError(f"there is no column {name!r}", where=str(path), mend=mend)
