@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +168,19 @@ def test_heads_alone_are_the_same_yardstick_for_every_method(method: str) -> Non
     assert load_experiment(BASE, method=method).with_method("head-only") == alone
     with pytest.raises(ConfigError, match="did you mean 'homolora'"):
         load_experiment(BASE, method="homolora-0")
+
+
+@pytest.mark.parametrize(
+    ("method", "override", "words"),
+    [
+        ("fixed", "policy.rank=7", "policy.rank: rank 7 is not one of the arms [2, 4, 8, 16]"),
+        ("homolora-3", "seed=0", "policy.rank: rank 3 is not one of the arms"),
+        ("hetlora", "policy.ranks.phone=4", "policy.ranks.phone: no such device class"),
+    ],
+)
+def test_a_policy_refuses_what_the_experiment_has_not(method: str, override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_experiment(BASE, method=method, overrides=[override])
 
 
 def test_options_of_a_component_outlive_a_method_that_names_the_same_component() -> None:

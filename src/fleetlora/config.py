@@ -226,6 +226,8 @@ class Experiment(Settings):
         if doubled:
             raise ConfigError("two tasks have this name", where=f"tasks.{doubled[0]}", mend="rename one")
         check_devices(self.devices)
+        policy = POLICIES.get(self.policy.component)
+        policy.check(self.policy.options, self.lora.ranks, [device.name for device in self.devices])
         if self.defence.rule != "mean":
             self.defence.robust_rule().check(self.aggregation.options)
         unknown = sorted(set(self.budget.shares) - set(names))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["at_or_below", "best_arm", "first_pulls", "ranks_of", "take_turns"]
+from fleetlora.errors import ConfigError
+
+__all__ = ["at_or_below", "best_arm", "first_pulls", "ranks_of", "require_arm", "take_turns"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -77,3 +81,17 @@ def _nth(mask: Bools, nth: Ints) -> Ints:
     """Return (n,) the column of the nth (from 0) true entry of each row, -1 in a row without one."""
     hit = mask & (mask.cumsum(axis=1) == nth[:, None] + 1)
     return np.where(hit.any(axis=1), hit.argmax(axis=1), -1)
+
+
+def require_arm(rank: int, ranks: Sequence[int], where: str) -> None:
+    """Refuse a rank that is no arm.
+
+    Raises:
+        ConfigError: It is none of ``ranks``.
+    """
+    if rank not in ranks:
+        raise ConfigError(
+            f"rank {rank} is not one of the arms {list(ranks)}",
+            where=where,
+            mend="choose an arm, or add the rank to lora.ranks",
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fleetlora.errors import ConfigError
 from fleetlora.registry import suggest
-from fleetlora.scheduling.arms import at_or_below, ranks_of
+from fleetlora.scheduling.arms import at_or_below, ranks_of, require_arm
 from fleetlora.scheduling.policy import POLICIES, Floats, Ints, Offers, Policy, PolicyContext
 from fleetlora.settings import Settings, quantity
 
@@ -39,11 +41,20 @@ class ByDevice(Policy):
 
     options: Options
 
+    @classmethod
+    def check(cls, options: Options, ranks: Sequence[int], devices: Sequence[str]) -> None:
+        """Refuse a class that is not there and a rank that is no arm; see :class:`Policy`."""
+        for name, rank in options.ranks.items():
+            where = f"policy.ranks.{name}"
+            if name not in devices:
+                raise ConfigError("no such device class", where=where, mend=suggest(name, list(devices)))
+            require_arm(rank, ranks, where)
+
     def __init__(self, context: PolicyContext, options: Options) -> None:
         super().__init__(context, options)
         self.arm = _spread(context.device_flops_per_s, len(context.ranks))
         for name, rank in options.ranks.items():
-            self.arm[_device(context, name)] = _arm(context, name, rank)
+            self.arm[context.device_names.index(name)] = np.searchsorted(context.ranks, rank)
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:
         """Return the rank of each vehicle's class, or the next lower feasible one."""
@@ -56,21 +67,3 @@ def _spread(flops_per_s: Floats, arms: int) -> Ints:
     if len(speeds) < 2:
         return np.full(len(flops_per_s), arms - 1, dtype=np.int64)
     return np.floor(level * (arms - 1) / (len(speeds) - 1) + 0.5).astype(np.int64)
-
-
-def _device(context: PolicyContext, name: str) -> int:
-    names = list(context.device_names)
-    if name not in names:
-        raise ConfigError("no such device class", where=f"policy.ranks.{name}", mend=suggest(name, names))
-    return names.index(name)
-
-
-def _arm(context: PolicyContext, name: str, rank: int) -> int:
-    arms = context.ranks.tolist()
-    if rank not in arms:
-        raise ConfigError(
-            f"rank {rank} is not one of the arms {arms}",
-            where=f"policy.ranks.{name}",
-            mend="choose an arm, or add the rank to lora.ranks",
-        )
-    return int(arms.index(rank))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from fleetlora.errors import ConfigError
+from fleetlora.scheduling.arms import require_arm
 from fleetlora.scheduling.policy import POLICIES, Ints, Offers, Policy, PolicyContext
 from fleetlora.settings import Settings, quantity
 
@@ -20,15 +22,15 @@ class Fixed(Policy):
 
         rank: int | None = quantity(None, "1", "rank of every vehicle; the largest arm if not given", ge=1)
 
+    @classmethod
+    def check(cls, options: Options, ranks: Sequence[int], devices: Sequence[str]) -> None:
+        """Refuse a rank that is no arm; see :class:`Policy`."""
+        if options.rank is not None:
+            require_arm(options.rank, ranks, "policy.rank")
+
     def __init__(self, context: PolicyContext, options: Options) -> None:
         super().__init__(context, options)
         self.rank = int(context.ranks[-1]) if options.rank is None else options.rank
-        if self.rank not in context.ranks:
-            raise ConfigError(
-                f"rank {self.rank} is not one of the arms {context.ranks.tolist()}",
-                where="policy.rank",
-                mend="choose an arm, or add the rank to lora.ranks",
-            )
         self._arm = int(np.searchsorted(context.ranks, self.rank))
 
     def select(self, offers: Offers, rng: np.random.Generator) -> Ints:

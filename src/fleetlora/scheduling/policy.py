@@ -10,6 +10,7 @@ only through :class:`Feedback` and :class:`Account`, which refuse values that no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -198,7 +199,21 @@ class Policy(ABC):
     class Options(Settings):
         """Configuration of the policy; a subclass overrides it."""
 
+    @classmethod
+    def check(cls, options: Any, ranks: Sequence[int], devices: Sequence[str]) -> None:
+        """Refuse options that do not go with the experiment, before anything is computed.
+
+        Args:
+            options: The policy's own configuration.
+            ranks: The arms, ascending.
+            devices: Names of the device classes.
+
+        Raises:
+            ConfigError: They do not; the default finds nothing wrong.
+        """
+
     def __init__(self, context: PolicyContext, options: Settings) -> None:
+        self.check(options, context.ranks.tolist(), context.device_names)
         self.context = context
         self.options = options
 
