@@ -46,6 +46,13 @@ def test_a_registry_refuses_a_second_component_of_one_name() -> None:
         registry.register("a")(str)
 
 
+def test_an_unknown_component_may_be_ones_own_and_the_mend_says_how_it_is_found() -> None:
+    registry: Registry[type] = Registry("some thing")
+    registry.register("a")(int)
+    with pytest.raises(ConfigError, match=r"known: a; your own: an entry point of fleetlora\.some_thing"):
+        registry.get("thrifty")
+
+
 def test_a_registry_imports_its_modules_when_first_asked() -> None:
     registry: Registry[object] = Registry("thing", modules=("fleetlora.no_such_module",))
     with pytest.raises(ModuleNotFoundError):

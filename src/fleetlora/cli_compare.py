@@ -26,7 +26,7 @@ def compare(
         str, typer.Option(help="Methods, separated by commas; the others are compared with the first.")
     ],
     seeds: Annotated[
-        str, typer.Option(help="Seeds, separated by commas; every method plays them all.")
+        str, typer.Option(help="Which seeds, a list with commas such as 0,1,2; every method plays them all.")
     ] = "0",
     out: Annotated[
         Path | None, typer.Option(help="Directory of the comparison; runs/compare-NAME if not given.")

@@ -8,13 +8,29 @@ from typing import Annotated
 import typer
 
 from fleetlora.cli_options import Json, Overwrite, print_json
+from fleetlora.errors import ConfigError
 
 __all__ = ["regret"]
 
 
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        mend = "say how many, such as 5; they are 0, 1, 2 …"
+        raise ConfigError(f"not a whole number: {text!r}", where="--seeds", mend=mend) from None
+
+
 def regret(
     horizon: Annotated[int, typer.Option(help="Rounds of a play; the full study has 100000.")] = 3000,
-    seeds: Annotated[int, typer.Option(help="Number of seeds; the full study has 20.")] = 5,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="How many seeds, a number and no list; the full study has 20.",
+            parser=_count,
+            metavar="INTEGER",
+        ),
+    ] = 5,
     policies: Annotated[
         str | None,
         typer.Option(help="Policies, separated by commas; those that belong to an instance if not given."),

@@ -79,7 +79,9 @@ class Registry(Generic[T]):
             for entry in entry_points(group=self._group, name=name):
                 items[name] = entry.load()
         if name not in items:
-            raise ConfigError(f"unknown {self.kind} {name!r}", where=where, mend=suggest(name, self.names()))
+            known = suggest(name, self.names())
+            mend = f"{known}; your own: an entry point of {self._group}, or register it and run from Python"
+            raise ConfigError(f"unknown {self.kind} {name!r}", where=where, mend=mend)
         return items[name]
 
     def names(self) -> list[str]:

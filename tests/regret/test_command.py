@@ -45,6 +45,7 @@ def test_a_machine_reads_json_and_nothing_else(call: Any, tmp_path: Path) -> Non
         ("--instances stationery", "did you mean 'stationary'"),
         ("--horizon 20", "give at least 100"),
         ("--seeds 1", "give at least 2"),
+        ("--seeds 0,1", "→ say how many, such as 5"),
         ("--jobs 0", "give at least 1"),
         ("--policies ,", "name one, or leave it out"),
         ("--horizon many", "many"),
