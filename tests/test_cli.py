@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,41 @@ def test_the_printed_configuration_is_complete_and_loads(call: Any, tiny_file: P
     said = call("config", tiny_file)
     values = tomllib.loads(said.out)
     assert values["round"]["deadline_s"] > 0
+    assert "# longest a round may last (Delta) (s)" in said.out, "and tells what each key means"
     again = tmp_path / "again.toml"
     again.write_text(said.out)
     assert call("config", again).out == said.out
 
 
-def test_presets_are_listed(call: Any) -> None:
-    assert "warsaw-small" in call("presets").out.split()
-    assert json.loads(call("presets", "--json").out) == call("presets").out.split()
+def test_presets_are_listed_with_what_they_are(call: Any) -> None:
+    told = dict(line.split(maxsplit=1) for line in call("presets").out.splitlines())
+    assert told["warsaw-small"].startswith("The demo in miniature")
+    assert json.loads(call("presets", "--json").out) == list(told)
+    assert all(summary.endswith(".") for summary in told.values()), "one line is a sentence"
+
+
+def test_every_command_tells_what_its_arguments_and_options_are() -> None:
+    import typer
+
+    from fleetlora.cli import app
+
+    def silent(command: Any, path: str) -> Iterator[str]:
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from silent(inner, f"{path} {name}")
+        yield from (f"{path} {parameter.name}" for parameter in command.params if not parameter.help)
+
+    assert list(silent(typer.main.get_command(app), "fleetlora")) == []
+
+
+def test_benches_are_listed_with_their_settings(call: Any) -> None:
+    said = call("bench", "--list")
+    assert said.status == 0
+    assert "fixes = 15000000  # their fixes in all" in said.out
+    one = call("bench", "policy", "--list")
+    assert one.out in said.out
+    assert json.loads(call("bench", "policy", "--list", "--json").out)["policy"] == tomllib.loads(one.out)
+    assert "see `fleetlora bench --list`" in call("bench").err
+    assert "--set: foo: unknown key" in call("bench", "policy", "--set", "foo=1").err
 
 
 def test_doctor_names_versions_and_assets(call: Any) -> None:

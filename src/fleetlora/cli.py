@@ -13,7 +13,17 @@ import typer
 from fleetlora.cli_bench import bench
 from fleetlora.cli_compare import compare
 from fleetlora.cli_curve import fit_curve
-from fleetlora.cli_options import Address, Executor, Json, Overwrite, Source, Values, percent, print_json
+from fleetlora.cli_options import (
+    Address,
+    Executor,
+    Json,
+    Method,
+    Overwrite,
+    Source,
+    Values,
+    percent,
+    print_json,
+)
 from fleetlora.cli_regret import regret
 from fleetlora.errors import ConfigError, FleetLoraError, InputError
 from fleetlora.registry import suggest
@@ -54,7 +64,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Directory of the run; runs/NAME-METHOD-SEED if not given.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Method; replaces the configuration's.")] = None,
+    method: Method = None,
     seed: Annotated[int | None, typer.Option(help="Seed; replaces the configuration's.")] = None,
     values: Values = None,
     overwrite: Overwrite = False,
@@ -164,22 +174,29 @@ def report(
 
 @app.command()
 def presets(as_json: Json = False) -> None:
-    """List the presets."""
-    from fleetlora.config import preset_names
+    """List the presets, and what each is."""
+    from fleetlora.config import preset_summaries
 
-    names = preset_names()
+    found = preset_summaries()
     if as_json:
-        print_json(names)
-    else:
-        print("\n".join(names))
+        print_json(list(found))
+        return
+    width = max(map(len, found))
+    for name, summary in found.items():
+        print(f"{name:<{width}}  {summary}")
 
 
 @app.command()
-def config(source: Source, method: str | None = None, values: Values = None) -> None:
-    """Print the complete configuration of a preset or file, every default filled in."""
-    from fleetlora.config import load_experiment, to_toml
+def config(
+    source: Source,
+    method: Method = None,
+    values: Values = None,
+) -> None:
+    """Print the complete configuration of a preset or file, with every default, and explain every key."""
+    from fleetlora.commented import commented_toml
+    from fleetlora.config import load_experiment
 
-    print(to_toml(load_experiment(source, method=method, overrides=values or ())), end="")
+    print(commented_toml(load_experiment(source, method=method, overrides=values or ())), end="")
 
 
 @app.command()
@@ -231,7 +248,10 @@ def traces_info(source: TraceInput, values: Values = None, as_json: Json = False
 
 @traces_app.command("convert")
 def traces_convert(
-    source: TraceInput, out: Path, values: Values = None, overwrite: Overwrite = False
+    source: TraceInput,
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    values: Values = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Clean the tracks of a configuration and save them as Parquet, for the source 'tracks'."""
     if out.exists() and not overwrite:
@@ -242,7 +262,11 @@ def traces_convert(
 
 
 @traces_app.command("plot")
-def traces_plot(source: TraceInput, out: Path, values: Values = None) -> None:
+def traces_plot(
+    source: TraceInput,
+    out: Annotated[Path, typer.Argument(help="The picture to write, .png or .svg.")],
+    values: Values = None,
+) -> None:
     """Draw the tracks of a configuration as PNG or SVG."""
     from fleetlora.traces import plot
 

@@ -7,12 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Address", "Executor", "Json", "Overwrite", "Source", "Values", "percent", "print_json"]
+__all__ = ["Address", "Executor", "Json", "Method", "Overwrite", "Source", "Values", "percent", "print_json"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
 Values = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value laid over the configuration; may be given more than once."),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="Method, such as ucb-dual or homolora-8 (docs/methods.md); replaces the configuration's."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")]
 Executor = Annotated[

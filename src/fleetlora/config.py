@@ -47,7 +47,15 @@ from fleetlora.tasks import TASK_SOURCES, Encoding, Partition
 from fleetlora.traces import TRACE_SOURCES, Cleaning
 from fleetlora.traces.storage import holds_tracks
 
-__all__ = ["Experiment", "load_experiment", "load_traces", "preset_names", "to_toml", "with_override"]
+__all__ = [
+    "Experiment",
+    "load_experiment",
+    "load_traces",
+    "preset_names",
+    "preset_summaries",
+    "to_toml",
+    "with_override",
+]
 
 
 class TraceSection(ComponentSection):
@@ -252,9 +260,9 @@ class Experiment(Settings):
         return self.budget.split([task.name for task in self.tasks])
 
 
-def to_toml(experiment: Experiment) -> str:
-    """Return the experiment as the TOML text that loads to an equal one."""
-    return tomli_w.dumps(_without_none(experiment.model_dump(mode="json")))
+def to_toml(settings: Settings) -> str:
+    """Return an experiment, or other settings, as the TOML text that loads to equal ones."""
+    return tomli_w.dumps(_without_none(settings.model_dump(mode="json")))
 
 
 def _without_none(value: Any) -> Any:
@@ -268,6 +276,15 @@ def _without_none(value: Any) -> Any:
 def preset_names() -> list[str]:
     """Return the names of the presets that ship with fleetlora."""
     return sorted(name for name in _shipped() if not name.startswith("_"))
+
+
+def preset_summaries() -> dict[str, str]:
+    """Return what each preset is, by its name: the first line of its file."""
+    folder = resources.files("fleetlora.presets")
+    files = {name: folder.joinpath(f"{name}.toml") for name in preset_names()}
+    return {
+        name: file.read_text("utf-8").partition("\n")[0].removeprefix("# ") for name, file in files.items()
+    }
 
 
 def _shipped() -> set[str]:
