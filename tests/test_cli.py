@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 import tomli_w
 
+from fleetlora.config import load_experiment
+from fleetlora.doctor import EXTRAS
+
 CSV = "vehicle,t,lat,lon\n" + "".join(
     f"{v},{1_600_000_000 + 10 * i},{52.2 + 1e-4 * i:.6f},{21.0 + 1e-3 * (v == 'b'):.6f}\n"
     for v in "ab"
@@ -107,6 +110,25 @@ def test_doctor_names_versions_and_assets(call: Any) -> None:
         assert word in said.out
     findings = {finding["what"]: finding for finding in json.loads(call("doctor", "--json").out)}
     assert findings["numpy"]["good"]
+
+
+def test_doctor_knows_every_extra() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    named = {
+        extra: tuple(text.partition(">")[0] for text in extras[extra]) for extra in extras if extra != "dev"
+    }
+    assert named == EXTRAS
+
+
+def test_doctor_tells_how_a_gpu_is_used(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda i: "H200")
+    assert "H200; used with --set backbone.device=cuda" in call("doctor").out
+    assert load_experiment("warsaw", overrides=["backbone.device=cuda"]).backbone.device == "cuda"
 
 
 def test_doctor_tells_how_to_get_what_is_missing(

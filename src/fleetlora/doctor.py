@@ -11,12 +11,17 @@ from typing import Any
 
 __all__ = ["Finding", "examine", "versions"]
 
+#: Memory that the demo takes, and room on the disk for the presets' inputs (0.2 GiB) and some runs.
+MEMORY_GIB, DISK_GIB = 2, 2
+
 #: What each extra brings: the distributions to look for.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "peft", "safetensors", "pillow"),
     "sumo": ("eclipse-sumo", "libsumo", "sumolib"),
     "report": ("plotly", "matplotlib"),
     "datasets": ("datasets",),
+    "fuzz": ("atheris",),
+    "bench": ("mabwiser",),
     "privacy": ("dp-accounting",),
     "ray": ("ray",),
 }
@@ -78,17 +83,34 @@ def _gpu() -> Finding:
 
     if not torch.cuda.is_available():
         return Finding("GPU", "none; runs on the CPU")
-    return Finding("GPU", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    return Finding("GPU", f"{names}; used with --set backbone.device=cuda")
+
+
+def _room(what: str, free_gib: float, wanted_gib: int, mend: str) -> Finding:
+    found = f"{free_gib:.1f} GiB, {wanted_gib} GiB will do"
+    return Finding(what, found, free_gib >= wanted_gib, mend)
 
 
 def _memory() -> Finding:
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (ValueError, OSError):
+    free = _available_gib()
+    if free is None:
         return Finding("free memory", "unknown")
-    return Finding(
-        "free memory", f"{free:.1f} GiB", free >= 2, "the demo takes up to 4 GiB; close other programs"
-    )
+    return _room("free memory", free, MEMORY_GIB, "close other programs, or lower backbone.cache_mib")
+
+
+def _available_gib() -> float | None:
+    """Return the memory that programs could have: also what the system lends to its caches, where it says."""
+    try:
+        with open("/proc/meminfo", encoding="utf-8") as lines:
+            kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        return kib / 2**20
+    except (OSError, StopIteration):
+        pass  # not Linux
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (ValueError, OSError):
+        return None
 
 
 def _packages() -> list[Finding]:
@@ -109,7 +131,7 @@ def _cache() -> list[Finding]:
     free = shutil.disk_usage(there).free / 2**30
     findings = [
         Finding("cache", str(folder), writable, "set FLEETLORA_CACHE to a folder you may write to"),
-        Finding("free disk", f"{free:.1f} GiB", free >= 2, "free some space, or set FLEETLORA_CACHE"),
+        _room("free disk", free, DISK_GIB, "free some space, or set FLEETLORA_CACHE"),
     ]
     for entry in status():
         name = entry.asset.name
