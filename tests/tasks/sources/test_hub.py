@@ -55,6 +55,35 @@ def test_shards_are_joined_in_order_and_formats_may_differ(tmp_path: Path) -> No
     assert raw.train.where(4).endswith("train-2.csv:2")
 
 
+@pytest.mark.parametrize(
+    ("layout", "test"),
+    [
+        (("train_test_split/train.csv", "train_test_split/test.csv"), "test"),
+        (("my-test-train.csv", "my-test-test.csv"), "test"),
+        (("test/my-train/0.csv", "train/my-test/0.csv"), "test"),
+        (("train/my-tests/0.csv", "test/my-trains/0.csv"), "test"),
+        (("my-train.csv", "my-train-validation.csv", "my-train-test.csv"), "validation"),
+        (("2019/train.csv", "2020/train.csv"), "2020/train"),
+        (("train_sft-0.csv", "train_sft_test-0.csv"), "train_sft_test"),
+    ],
+)
+def test_the_split_that_a_path_names_last_is_the_files(
+    tmp_path: Path, layout: tuple[str, ...], test: str
+) -> None:
+    for name in layout:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"text,label\n{name},0\n{name},1\n")
+    raw = HfDataset(dataset=str(tmp_path), test=test).load()
+    assert (raw.train.texts, raw.test.texts) == ([layout[0]] * 2, [layout[1]] * 2)
+
+
+def test_a_file_whose_name_ends_with_another_split_is_named(tmp_path: Path) -> None:
+    pq.write_table(ROWS, tmp_path / "train_test.parquet")
+    with pytest.raises(InputError, match="'test' last, which counts") as caught:
+        HfDataset(dataset=str(tmp_path)).load()
+    assert caught.value.where == str(tmp_path / "train_test.parquet")
+
+
 def test_a_saved_dataset_of_arrow_files_is_read(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split).mkdir()

@@ -21,6 +21,8 @@ __all__ = ["HfDataset"]
 
 #: Files that describe a dataset and hold none of its rows.
 _NOTES = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
+#: What the splits of most datasets are called: a file of one is no file of another, whichever are asked for.
+_CUSTOMARY = ("train", "validation", "test")
 
 
 @TASK_SOURCES.register("hf-dataset")
@@ -78,15 +80,17 @@ class HfDataset(SplitOptions):
             raise InputError(
                 f"no data files{script}", where=str(base), mend=f"put {', '.join(TABLE_SUFFIXES)} files there"
             )
-        named = re.compile(rf"(?:^|[^a-z0-9]){re.escape(split.lower())}(?:[^a-z0-9]|$)")
-        places = {path: str(path.relative_to(base).with_suffix("")).lower() for path in files}
-        chosen = [path for path in files if named.search(places[path])]
+        said = {path: self._said(path.relative_to(base).with_suffix("")) for path in files}
+        chosen = [path for path in files if said[path][-1:] == [split.lower()]]
         if not chosen:
-            words = {word for place in places.values() for word in re.split(r"[^a-z]+", place) if word}
-            raise InputError(
-                f"no data file of split {split!r}", where=str(base), mend=suggest(split, sorted(words))
-            )
+            raise _absent(split, base, said)
         return [read_table(path, self._columns) for path in chosen]
+
+    def _said(self, place: Path) -> list[str]:
+        """Return the splits that a path names as whole words; the last one is the file's own."""
+        asked = {*_CUSTOMARY, self.train.lower(), (self.test or self.train).lower()}
+        longest_first = "|".join(sorted(map(re.escape, asked), key=len, reverse=True))
+        return re.findall(rf"(?<![a-z0-9])(?:{longest_first})(?![a-z0-9])", place.as_posix().lower())
 
     def _hub(self, _folder: Path, split: str) -> list[Table]:
         try:
@@ -110,3 +114,17 @@ class HfDataset(SplitOptions):
                 mend="check the id, subset and split, and the network; or download it and give the directory",
             ) from error
         return [from_arrow(Path(f"{self.dataset}[{split}]"), read, self._columns)]
+
+
+def _absent(split: str, base: Path, said: dict[Path, list[str]]) -> InputError:
+    """Return what is wrong where no file is of ``split``; ``said`` are the splits that each file names."""
+    for path, names in said.items():
+        if split.lower() in names:
+            return InputError(
+                f"no data file of split {split!r}; this one names it, but {names[-1]!r} last, which counts",
+                where=str(path),
+                mend=f"end the name of the file of split {split!r} with that word",
+            )
+    places = [str(path.relative_to(base).with_suffix("")).lower() for path in said]
+    words = {word for place in places for word in re.split(r"[^a-z]+", place) if word}
+    return InputError(f"no data file of split {split!r}", where=str(base), mend=suggest(split, sorted(words)))
