@@ -49,3 +49,15 @@ def test_an_absent_folder_an_empty_one_and_an_empty_class_are_refused(tmp_path: 
         with pytest.raises(InputError, match=problem) as caught:
             ImageFolder(path=str(tmp_path / folder)).load()
         assert folder in str(caught.value.where)
+
+
+@pytest.mark.parametrize("names", [("training", "test"), ("Train", "Test"), ("Training", "Testing")])
+def test_folders_of_two_sides_are_never_taken_for_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    for side in names:
+        save(tmp_path / side / "stop", 2)
+        save(tmp_path / side / "go", 2)
+    with pytest.raises(InputError, match="and none called 'train'"):
+        ImageFolder(path=str(tmp_path), test_share=0.5).load()
+    train, test = names
+    raw = ImageFolder(path=str(tmp_path), train=train, test=test).load()
+    assert (len(raw.train), len(raw.test)) == (4, 4)

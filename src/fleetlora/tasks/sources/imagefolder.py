@@ -14,6 +14,8 @@ from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 __all__ = ["ImageFolder"]
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"})
+#: Folders that hold the classes of one side, whatever a user calls them, and are no classes.
+_SIDES = frozenset({"train", "training", "test", "testing"})
 
 
 @TASK_SOURCES.register("image-folder")
@@ -28,7 +30,8 @@ class ImageFolder(SplitOptions):
         """List the images; they are opened when the task is encoded.
 
         Raises:
-            InputError: No folder, no class folders, or a class folder without images.
+            InputError: No folder, no class folders, a class folder without images, or a side's folder beside
+                no training folder.
             ConfigError: Neither a test folder nor a test share, or both.
         """
         from fleetlora.assets import resolve
@@ -38,8 +41,19 @@ class ImageFolder(SplitOptions):
             raise InputError("no such folder", where=str(root), mend="correct the path")
         train, test = root / self.train, root / self.test
         if not train.is_dir():
+            self._refuse_sides(root)
             return self.divide(_read(root), None, self.path)
         return self.divide(_read(train), _read(test) if test.is_dir() else None, self.path)
+
+    def _refuse_sides(self, root: Path) -> None:
+        sides = _SIDES | {self.test.lower()}
+        for entry in sorted(root.iterdir()):
+            if entry.is_dir() and entry.name.lower() in sides:
+                raise InputError(
+                    f"a folder {entry.name!r} and none called {self.train!r}",
+                    where=str(root),
+                    mend="name the folders of the two sides with train and test; rename it if it is a class",
+                )
 
 
 def _read(folder: Path) -> RawSplit:
