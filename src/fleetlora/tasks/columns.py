@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from fleetlora.tasks.raw import Labels, RawSplit, RawTask
 from fleetlora.tasks.subsets import cut_test_share
 from fleetlora.tasks.tables import Table
 
-__all__ = ["SplitOptions", "concatenate", "labels_of", "split_of"]
+__all__ = ["SplitOptions", "concatenate", "labels_of", "refuse_common", "split_of"]
 
 
 class SplitOptions(Settings):
@@ -57,6 +57,23 @@ class SplitOptions(Settings):
         rng = stream(self.test_seed, "tasks", "test-share")
         train_rows, test_rows = cut_test_share(codes, self.test_share, rng, train.group)
         return RawTask(train.take(train_rows), train.take(test_rows), classes, origin)
+
+
+def refuse_common(train: Iterable[str], test: Iterable[str]) -> None:
+    """Refuse rows that are on both sides.
+
+    Args:
+        train: Names of the splits to train on.
+        test: Names of the splits to measure on.
+
+    Raises:
+        ConfigError: A name is among both.
+    """
+    common = sorted(set(train) & set(test))
+    if common:
+        raise ConfigError(
+            f"{common[0]!r} is also trained on", where="test", mend="take it out of train or out of test"
+        )
 
 
 def split_of(

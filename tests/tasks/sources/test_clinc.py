@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleetlora.errors import InputError
+from fleetlora.errors import ConfigError, InputError
 from fleetlora.tasks.sources import Clinc150
 
 GOOD: dict[str, Any] = {
@@ -28,6 +28,11 @@ def test_splits_can_be_joined_and_rows_keep_their_place(tmp_path: Path) -> None:
     assert raw.train.labels.tolist() == ["move", "stop", "move"]
     assert raw.train.where(2).endswith("data.json: val[0]")
     assert len(raw.test) == 2
+
+
+def test_a_split_on_both_sides_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'test' is also trained on"):
+        load(tmp_path, GOOD, train=("train", "test"))
 
 
 @pytest.mark.parametrize(

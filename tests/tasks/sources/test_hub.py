@@ -84,6 +84,17 @@ def test_a_file_whose_name_ends_with_another_split_is_named(tmp_path: Path) -> N
     assert caught.value.where == str(tmp_path / "train_test.parquet")
 
 
+@pytest.mark.parametrize("train", ["test", "Test", "train+test"])
+def test_a_split_on_both_sides_is_refused_unless_a_share_of_it_is_set_aside(
+    tmp_path: Path, train: str
+) -> None:
+    pq.write_table(ROWS, tmp_path / "test.parquet")
+    with pytest.raises(ConfigError, match="'test' is also trained on"):
+        HfDataset(dataset=str(tmp_path), train=train).load()
+    raw = HfDataset(dataset=str(tmp_path), train="test", test_share=0.5).load()
+    assert (len(raw.train), len(raw.test)) == (2, 2)
+
+
 def test_a_saved_dataset_of_arrow_files_is_read(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split).mkdir()

@@ -51,6 +51,12 @@ def test_an_absent_folder_an_empty_one_and_an_empty_class_are_refused(tmp_path: 
         assert folder in str(caught.value.where)
 
 
+def test_one_folder_on_both_sides_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "train" / "go", 2)
+    with pytest.raises(ConfigError, match="'train' is also trained on"):
+        ImageFolder(path=str(tmp_path), test="train").load()
+
+
 @pytest.mark.parametrize("names", [("training", "test"), ("Train", "Test"), ("Training", "Testing")])
 def test_folders_of_two_sides_are_never_taken_for_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     for side in names:

@@ -18,7 +18,9 @@ def told(tmp_path: Path) -> Path:
 
 
 def test_own_columns_and_two_files(told: Path) -> None:
-    raw = TextFile(train=str(told), test=str(told), text="utterance", label="intent").load()
+    copy = told.with_name("test.csv")
+    copy.write_text(told.read_text())
+    raw = TextFile(train=str(told), test=str(copy), text="utterance", label="intent").load()
     assert (len(raw.train), len(raw.test), raw.train.group) == (40, 40, None)
     assert raw.train.texts is not None
     assert raw.train.texts[1] == "text 1"
@@ -42,6 +44,11 @@ def test_a_misspelt_column_suggests_the_right_one(told: Path) -> None:
 def test_without_a_test_set_the_mend_is_named(told: Path) -> None:
     with pytest.raises(ConfigError, match=r"set test_share = 0\.2"):
         TextFile(train=str(told), text="utterance", label="intent").load()
+
+
+def test_one_file_on_both_sides_is_refused(told: Path) -> None:
+    with pytest.raises(ConfigError, match="is also trained on"):
+        TextFile(train=str(told), test=str(told), text="utterance", label="intent").load()
 
 
 def test_an_unknown_source_suggests_the_nearest() -> None:

@@ -15,6 +15,7 @@ from fleetlora.errors import InputError
 from fleetlora.limits import names_array
 from fleetlora.registry import suggest
 from fleetlora.settings import Settings, quantity
+from fleetlora.tasks.columns import refuse_common
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 from fleetlora.tasks.tables import read_text
 
@@ -34,9 +35,11 @@ class Clinc150(Settings):
 
         Raises:
             InputError: The file is not of this form, or lacks a split.
+            ConfigError: A split is on both sides.
         """
         from fleetlora.assets import resolve
 
+        refuse_common(self.train, self.test)
         path = resolve(self.path)
         splits = _parse(path)
         return RawTask(_join(path, splits, self.train), _join(path, splits, self.test), origin=self.path)

@@ -13,7 +13,7 @@ from typing import Any
 from fleetlora.errors import InputError, MissingDependencyError, first_line
 from fleetlora.registry import suggest
 from fleetlora.settings import quantity
-from fleetlora.tasks.columns import SplitOptions, concatenate, split_of
+from fleetlora.tasks.columns import SplitOptions, concatenate, refuse_common, split_of
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 from fleetlora.tasks.tables import TABLE_SUFFIXES, Table, from_arrow, read_table
 
@@ -44,15 +44,17 @@ class HfDataset(SplitOptions):
 
         Raises:
             InputError: The dataset, a split or a column is missing or broken.
-            ConfigError: Neither a test split nor a test share.
+            ConfigError: Neither a test split nor a test share, or a split on both sides.
             MissingDependencyError: An id of the hub without the ``datasets`` library.
         """
         from fleetlora.assets import resolve
 
+        test_name = None if self.test_share is not None else self.test
+        if test_name is not None:  # the hub joins splits with a plus
+            refuse_common(*(name.lower().split("+") for name in (self.train, test_name)))
         folder = Path(resolve(self.dataset))
         tables = self._local if folder.is_dir() else self._hub
         train, names = self._split(tables(folder, self.train))
-        test_name = None if self.test_share is not None else self.test
         test = None if test_name is None else self._split(tables(folder, test_name))[0]
         return self.divide(train, test, self.dataset, names)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fleetlora.errors import InputError
 from fleetlora.settings import quantity
-from fleetlora.tasks.columns import SplitOptions
+from fleetlora.tasks.columns import SplitOptions, refuse_common
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 
 __all__ = ["ImageFolder"]
@@ -32,13 +32,14 @@ class ImageFolder(SplitOptions):
         Raises:
             InputError: No folder, no class folders, a class folder without images, or a side's folder beside
                 no training folder.
-            ConfigError: Neither a test folder nor a test share, or both.
+            ConfigError: Neither a test folder nor a test share, or both, or one folder on both sides.
         """
         from fleetlora.assets import resolve
 
         root = Path(resolve(self.path))
         if not root.is_dir():
             raise InputError("no such folder", where=str(root), mend="correct the path")
+        refuse_common([self.train], [self.test])
         train, test = root / self.train, root / self.test
         if not train.is_dir():
             self._refuse_sides(root)
