@@ -28,7 +28,8 @@ class Partition(Settings):
     ``dirichlet``: every holder's label mix is a draw of Dirichlet(alpha) (Hsu, Qi, Brown, 2019).
     ``place``: holders that live near each other hold similar labels; each class is liked more in some parts
     of the city than in others, by a smooth random field.
-    ``group``: all rows of a group (one filmed sign, one driver) stay on one vehicle.
+    ``group``: all rows of a group (one filmed sign, one driver) stay on one vehicle. If it has others too, it
+    trains on all of them or holds them all out.
     """
 
     kind: Literal["dirichlet", "place", "group"] = Field(
@@ -104,7 +105,9 @@ class Partition(Settings):
             dealt = np.flatnonzero(to >= 0)
             owners.append(holders[block[to[dealt]]])
             rows.append(dealt)
-        return cut_holdout(np.concatenate(owners), np.concatenate(rows), n_vehicles, self.holdout, 4, rng)
+        vehicle, row = np.concatenate(owners), np.concatenate(rows)
+        group = None if members is None else members[row]
+        return cut_holdout(vehicle, row, n_vehicles, self.holdout, 4, rng, group)
 
     def _sizes(self, n_holders: int, n_rows: int, n_vehicles: int, rng: np.random.Generator) -> Ints:
         spare = n_rows - n_holders * self.min_samples

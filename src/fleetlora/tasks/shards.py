@@ -73,7 +73,13 @@ class Shards:
 
 
 def cut_holdout(
-    vehicle: Ints, rows: Ints, n_vehicles: int, share: float, least: int, rng: np.random.Generator
+    vehicle: Ints,
+    rows: Ints,
+    n_vehicles: int,
+    share: float,
+    least: int,
+    rng: np.random.Generator,
+    group: Ints | None = None,
 ) -> Shards:
     """Return shards of the pairs (vehicle, row), a random part of each vehicle's rows held out.
 
@@ -84,18 +90,57 @@ def cut_holdout(
         share: Share held out, at least one row.
         least: Vehicles with fewer rows hold none out.
         rng: Random generator.
+        group: (M,) int64 group of each row, from 0. A vehicle with two groups or more holds out whole ones,
+            near the share and at least one.
     """
-    order = np.lexsort((rng.random(len(rows)), vehicle))
-    vehicle, rows = vehicle[order], rows[order]
     counts = np.bincount(vehicle, minlength=n_vehicles)
-    out = np.where(counts >= least, np.clip(np.rint(share * counts), 1, counts - 1), 0).astype(np.int64)
+    wanted = np.where(counts >= least, np.clip(np.rint(share * counts), 1, counts - 1), 0).astype(np.int64)
     if share == 0:
-        out[:] = 0
-    rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    held = rank < out[vehicle]
+        wanted[:] = 0
+    unit = np.arange(len(rows)) if group is None else _units(vehicle, group, n_vehicles)
+    size = np.bincount(unit)
+    owner = np.empty(len(size), np.int64)
+    owner[unit] = vehicle
+    held = _held_out(owner, size, wanted, rng)[unit]
     tidy = np.lexsort((rows, vehicle))
-    held, rows = held[tidy], rows[tidy]
+    held, rows, vehicle = held[tidy], rows[tidy], vehicle[tidy]
+    out = np.bincount(vehicle[held], minlength=n_vehicles)
     return Shards(_offsets(counts - out), rows[~held], _offsets(out), rows[held])
+
+
+def _units(vehicle: Ints, group: Ints, n_vehicles: int) -> Ints:
+    """Return (M,) what is held out together: the rows of a vehicle's group, or each row of an only group."""
+    n_groups = int(group.max()) + 1
+    pair = vehicle * n_groups + group
+    groups_of = np.bincount(np.unique(pair) // n_groups, minlength=n_vehicles)
+    apart = n_vehicles * n_groups + np.arange(len(pair))
+    units: Ints = np.unique(np.where(groups_of[vehicle] > 1, pair, apart), return_inverse=True)[1]
+    return units
+
+
+def _held_out(owner: Ints, size: Ints, wanted: Ints, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Return (U,) which units are held out: at random those that fit, then the smallest if that is nearer.
+
+    Args:
+        owner: (U,) int64 vehicle of each unit; a unit's vehicle has another one where it holds out any.
+        size: (U,) int64 rows of each unit.
+        wanted: (V,) int64 rows that each vehicle is to hold out, fewer than it has.
+        rng: Random generator.
+    """
+    order = np.lexsort((rng.random(len(size)), owner))
+    held = np.zeros(len(size), np.bool_)
+    lack = wanted.tolist()
+    for unit, of, rows in zip(order.tolist(), owner[order].tolist(), size[order].tolist(), strict=True):
+        if rows <= lack[of]:
+            held[unit] = True
+            lack[of] -= rows
+    left = np.flatnonzero(~held)
+    left = left[np.lexsort((size[left], owner[left]))]
+    whose, first, n_left = np.unique(owner[left], return_index=True, return_counts=True)
+    smallest, short = left[first], np.asarray(lack, np.int64)[whose]
+    none_yet = (short == wanted[whose]) & (short > 0)
+    held[smallest[(n_left > 1) & (none_yet | (size[smallest] < 2 * short))]] = True
+    return held
 
 
 def _offsets(counts: Ints) -> Ints:
