@@ -120,6 +120,27 @@ def test_holders_sizes_can_be_capped() -> None:
     assert (shards.counts == 10).all()
 
 
+@given(st.sampled_from([0.0, 0.8]), st.integers(20, 60), st.integers(0, 99))
+def test_whole_groups_stay_below_the_cap_and_what_finds_no_room_stays_unused(
+    sigma: float, most: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(200), rng.integers(1, 21, 200))
+    partition = Partition(kind="group", max_samples=most, quantity_skew=sigma, min_samples=1)
+    shards = partition.split(np.zeros(len(group), int), 12, rng, groups=group)
+    held = shards.counts + shards.holdout_counts
+    assert held.max() <= most
+    assert sigma or held.min() > most / 2
+    used = np.bincount(group[np.concatenate([shards.rows, shards.holdout_rows])], minlength=200)
+    assert ((used == 0) | (used == np.bincount(group))).all()
+
+
+def test_groups_larger_than_the_cap_are_refused_with_it_named() -> None:
+    partition = Partition(kind="group", max_samples=9)
+    with pytest.raises(ConfigError, match=r"4 to 9 rows each\n.*max_samples"):
+        partition.split(np.zeros(50, int), 5, np.random.default_rng(0), groups=np.arange(50) // 10)
+
+
 def test_vehicles_that_live_near_each_other_hold_similar_labels() -> None:
     rng = np.random.default_rng(0)
     homes = rng.uniform(0, 10_000, (300, 2))

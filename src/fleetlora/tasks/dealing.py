@@ -89,16 +89,18 @@ def _give_back(to: Ints, need: Ints, rng: np.random.Generator) -> Ints:
     return kept
 
 
-def deal_groups(group: Ints, sizes: Ints, rng: np.random.Generator) -> Ints:
+def deal_groups(group: Ints, sizes: Ints, rng: np.random.Generator, most: int | None = None) -> Ints:
     """Return the holder of each row such that a group stays whole, as near to ``sizes`` as that allows.
 
     Groups go out from the largest to the smallest, each to the holder that is still shortest of its size
-    (the longest-processing-time rule of R. L. Graham, 1969).
+    (the longest-processing-time rule of R. L. Graham, 1969). A group for which that holder has no room, or
+    that finds nobody short, goes to nobody: −1.
 
     Args:
         group: (N,) int64 group of each row, 0..G-1.
         sizes: (H,) int64 rows wanted per holder.
         rng: Random generator; breaks ties.
+        most: Rows that no holder may exceed, or None.
     """
     weight = np.bincount(group)
     order = rng.permutation(len(weight))
@@ -106,9 +108,11 @@ def deal_groups(group: Ints, sizes: Ints, rng: np.random.Generator) -> Ints:
     seat = rng.permutation(len(sizes)).tolist()
     short = [(-int(size), tie, holder) for holder, (size, tie) in enumerate(zip(sizes, seat, strict=True))]
     heapq.heapify(short)
-    owner = np.empty(len(weight), np.int64)
+    owner = np.full(len(weight), -1, np.int64)
     for which in order.tolist():
-        lack, tie, holder = short[0]
-        owner[which] = holder
-        heapq.heapreplace(short, (lack + int(weight[which]), tie, holder))
+        lack, tie, holder = short[0]  # minus the rows that the holder is short of
+        after = lack + int(weight[which])
+        if lack < 0 and (most is None or sizes[holder] + after <= most):
+            owner[which] = holder
+            heapq.heapreplace(short, (after, tie, holder))
     return owner[group]

@@ -159,13 +159,16 @@ class Partition(Settings):
         return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
     def _whole_groups(self, members: Ints, sizes: Ints, rng: np.random.Generator) -> Ints:
-        to = deal_groups(members, sizes, rng)
-        fewest = int(np.bincount(to, minlength=len(sizes)).min())
+        to = deal_groups(members, sizes, rng, self.max_samples)
+        fewest = int(np.bincount(to[to >= 0], minlength=len(sizes)).min())
         if fewest < self.min_samples:
+            rows, raised = f"{self.min_samples}", "copies"
+            if self.max_samples is not None:
+                rows, raised = f"{rows} to {self.max_samples}", "copies or max_samples"
             raise ConfigError(
-                f"{members.max() + 1} groups cannot give {len(sizes)} holders {self.min_samples} rows each",
+                f"{members.max() + 1} groups cannot give {len(sizes)} holders {rows} rows each",
                 where="partition.holders",
-                mend="lower holders or min_samples, or raise copies",
+                mend=f"lower holders or min_samples, or raise {raised}",
             )
         return to
 
