@@ -79,7 +79,8 @@ class Partition(Settings):
             groups: (N,) origin of each row; kind ``group`` needs it.
 
         Returns:
-            Shards of V vehicles. Each row is with at most ``copies`` vehicles and at most once with one.
+            Shards of V vehicles. Each row is with at most ``copies`` vehicles and at most once with one; with
+            several, some of them may hold it out and others train on it.
 
         Raises:
             ConfigError: There are too few rows for so many holders, or no groups for kind ``group``.
