@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class Attack:
             np.repeat(np.arange(shards.n_vehicles), np.diff(offsets))
             for offsets in (shards.offsets, shards.holdout_offsets)
         )
-        flipped: Any = _Flipped(data.train, len(data.classes))
+        flipped: Any = _flipped(data.train, len(data.classes))
         return replace(data, train=flipped), replace(
             shards,
             rows=shards.rows + n * self.bad[owner],
@@ -234,3 +235,17 @@ class _Flipped:
         """Return the backbone's inputs for ``rows``."""
         batch: dict[str, np.ndarray] = self._honest.batch(rows % self._n)
         return batch
+
+
+#: Flipped data by the id of the honest data and the number of classes, as long as someone uses them; they
+#: keep the honest data, so no other data can come by that id.
+_in_use: WeakValueDictionary[tuple[int, int], _Flipped] = WeakValueDictionary()
+
+
+def _flipped(honest: Any, n_classes: int) -> _Flipped:
+    """Return the flipped data, the same object each time: caches know data sets by their identity."""
+    key = (id(honest), n_classes)
+    found = _in_use.get(key)
+    if found is None:
+        found = _in_use[key] = _Flipped(honest, n_classes)
+    return found
