@@ -27,9 +27,15 @@ def split(partition: Partition, labels: np.ndarray, n_vehicles: int, seed: int =
     return partition.split(labels, n_vehicles, rng, home_xy=homes, groups=np.arange(len(labels)) // 2)
 
 
+def class_counts(shards: Shards, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return (V, C) training rows per vehicle and class."""
+    rows = [np.bincount(labels[shards.train(v)], minlength=n_classes) for v in range(shards.n_vehicles)]
+    return np.stack(rows)
+
+
 def skew(shards: Shards, labels: np.ndarray, n_classes: int) -> float:
     """Mean total variation distance of the holders' label mixes from that of all rows."""
-    counts = shards.class_counts(labels, n_classes)[shards.holders]
+    counts = class_counts(shards, labels, n_classes)[shards.holders]
     mixes = counts / counts.sum(axis=1, keepdims=True)
     return float(np.abs(mixes - np.bincount(labels) / len(labels)).sum(axis=1).mean() / 2)
 
@@ -100,7 +106,7 @@ def test_label_skew_rises_as_alpha_falls(n_vehicles: int, balanced: bool) -> Non
 
 def test_a_tiny_alpha_leaves_vehicles_mostly_one_class() -> None:
     labels = labels_of(6000, 10)
-    counts = split(Partition(alpha=0.001), labels, 100).class_counts(labels, 10)
+    counts = class_counts(split(Partition(alpha=0.001), labels, 100), labels, 10)
     # not quite one each: all rows are dealt, and chance wants some classes more than there is of them
     assert (counts.max(axis=1) / counts.sum(axis=1)).mean() > 0.8
 
@@ -147,7 +153,7 @@ def test_vehicles_that_live_near_each_other_hold_similar_labels() -> None:
     labels = labels_of(30_000, 12)
     partition = Partition(kind="place", place_scale_m=1500, temperature=0.4)
     shards = partition.split(labels, 300, rng, home_xy=homes)
-    counts = shards.class_counts(labels, 12)
+    counts = class_counts(shards, labels, 12)
     mixes = counts / counts.sum(axis=1, keepdims=True)
     apart = np.hypot(*(homes[:, None] - homes).transpose(2, 0, 1))
     unlike = np.abs(mixes[:, None] - mixes).sum(axis=2) / 2

@@ -60,17 +60,6 @@ class Shards:
         """Return the rows ``vehicle`` measures on."""
         return self.holdout_rows[self.holdout_offsets[vehicle] : self.holdout_offsets[vehicle + 1]]
 
-    def class_counts(self, labels: Ints, n_classes: int) -> Ints:
-        """Return (V, C) int64 training rows per vehicle and class.
-
-        Args:
-            labels: (N,) int64 class of each of the task's training examples.
-            n_classes: C.
-        """
-        owner = np.repeat(np.arange(self.n_vehicles), self.counts)
-        flat = np.bincount(owner * n_classes + labels[self.rows], minlength=self.n_vehicles * n_classes)
-        return flat.reshape(self.n_vehicles, n_classes)
-
 
 def cut_holdout(
     vehicle: Ints,
