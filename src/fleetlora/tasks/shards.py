@@ -118,6 +118,11 @@ def _held_out(owner: Ints, size: Ints, wanted: Ints, rng: np.random.Generator) -
     """
     order = np.lexsort((rng.random(len(size)), owner))
     held = np.zeros(len(size), np.bool_)
+    if (size == 1).all():  # as many as wanted, from the first on: no loop over millions of rows
+        units = np.bincount(owner, minlength=len(wanted))
+        rank = np.arange(len(size)) - np.repeat(np.cumsum(units) - units, units)
+        held[order] = rank < wanted[owner[order]]
+        return held
     lack = wanted.tolist()
     for unit, of, rows in zip(order.tolist(), owner[order].tolist(), size[order].tolist(), strict=True):
         if rows <= lack[of]:
