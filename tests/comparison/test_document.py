@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
 
 from fleetlora.comparison.document import build_document
 from fleetlora.comparison.files import Comparison
+from fleetlora.comparison.merge import merge_documents
+from fleetlora.comparison.shapes import check_comparison
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.compared.page import comparison_page
 from fleetlora.report.compared.tables import as_csv, as_latex
+from fleetlora.report.compared.words import sentences
 from tests.comparison.synthetic import document, played
 
 HOSTILE = "=cmd|'/c calc'!A0"
@@ -73,6 +77,38 @@ def test_one_seed_is_compared_without_intervals() -> None:
     made = document(["ucb-dual", "random"], seeds=[3])
     assert made["results"]["random"]["accuracy"]["low"] is None
     assert "&" in as_latex(made)
+
+
+def test_a_difference_that_only_the_bootstrap_tells_from_none_is_not_called_shown() -> None:
+    made = document(["ucb-dual", "homolora-4"], seeds=[0, 1, 2])
+    block = made["best_rival"]["accuracy"]
+    block["difference"] = {"value": 1.0, "low": 0.5, "high": 2.0, "t_low": -0.9, "t_high": 2.9, "n": 3}
+    said = sentences(made)[0]
+    assert "+0.5 to +2.0 by bootstrap, -0.9 to +2.9 by Student's t; that is not shown" in said
+    block["difference"] |= {"t_low": 0.1, "t_high": 1.9}
+    assert "not shown" not in sentences(made)[0]
+
+
+def test_figures_of_differences_draw_what_both_intervals_span() -> None:
+    made = document(["ucb-dual", "homolora-4"], seeds=[0, 1, 2])
+    found = made["differences"]["homolora-4"]["accuracy_points"]
+    assert found["t_low"] < found["low"] < found["high"] < found["t_high"]
+    (figure,) = (one for one in comparison_figures(made) if one.name == "difference-accuracy")
+    assert figure.series[-1].x_span.tolist() == [[found["t_low"], found["t_high"]]]
+
+
+def test_a_document_of_a_version_without_students_intervals_is_read() -> None:
+    made = document(["ucb-dual", "homolora-4"], seeds=[0, 1, 2])
+    before = json.loads(
+        json.dumps(made), object_hook=lambda one: {k: one[k] for k in one if k[:2] != "t_" or k == "t_s"}
+    )
+    assert "t_low" not in before["results"]["ucb-dual"]["accuracy"]
+    check_comparison(before, Path("comparison.json"), "")
+    page = comparison_page(before, comparison_figures(before))
+    assert "by bootstrap" in page
+    assert "by Student" not in page
+    merged = merge_documents([before], before["methods"])
+    assert merged["results"] == made["results"]
 
 
 def test_no_cell_of_the_csv_is_a_formula() -> None:

@@ -33,6 +33,8 @@ class _Estimate(TypedDict):
     value: float | None
     low: float | None
     high: float | None
+    t_low: NotRequired[float | None]
+    t_high: NotRequired[float | None]
 
 
 class _Differences(TypedDict):

@@ -13,10 +13,11 @@ __all__ = ["element", "json_script", "table"]
 _HARMLESS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def element(tag: str, text: str, css: str = "") -> str:
-    """Return an element around escaped ``text``."""
-    attribute = f' class="{html.escape(css)}"' if css else ""
-    return f"<{tag}{attribute}>{html.escape(text)}</{tag}>"
+def element(tag: str, text: str, css: str = "", title: str = "") -> str:
+    """Return an element around escaped ``text``; ``title`` is shown where it is pointed at."""
+    given = {"class": css, "title": title}
+    attributes = "".join(f' {name}="{html.escape(value)}"' for name, value in given.items() if value)
+    return f"<{tag}{attributes}>{html.escape(text)}</{tag}>"
 
 
 def json_script(name: str, data: Any) -> str:

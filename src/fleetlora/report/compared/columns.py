@@ -34,10 +34,16 @@ class Column:
         return NOTHING if value is None else f"{value / self.size:,.{self.digits}f}"
 
     def cell(self, estimate: Mapping[str, Any]) -> tuple[str, str]:
-        """Return the mean and, in brackets, its interval, which is empty where there is none."""
-        mean, low, high = (estimate[end] for end in ("value", "low", "high"))
-        span = "" if low is None or high is None else f"[{self.number(low)}, {self.number(high)}]"
-        return self.number(mean), span
+        """Return the mean and its bootstrap interval."""
+        return self.number(estimate["value"]), self._span(estimate["low"], estimate["high"])
+
+    def student(self, estimate: Mapping[str, Any]) -> str:
+        """Return Student's interval of the mean."""
+        return self._span(estimate.get("t_low"), estimate.get("t_high"))
+
+    def _span(self, low: float | None, high: float | None) -> str:
+        """Return an interval in brackets, nothing where there is none."""
+        return "" if low is None or high is None else f"[{self.number(low)}, {self.number(high)}]"
 
     def best(self, document: Mapping[str, Any]) -> set[str]:
         """Return the methods whose shown value is the best; none where there is nothing to choose."""

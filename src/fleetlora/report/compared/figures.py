@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetlora.comparison.statistics import interval_of_curves
+from fleetlora.comparison.statistics import interval_of_curves, widest
 from fleetlora.report.compared.families import family_of, look_of
 from fleetlora.report.figure import Axis, Figure, Label, Series
 from fleetlora.report.palette import GREY, INK, OUTCOME, TASKS
@@ -89,8 +89,9 @@ def _pareto(document: Document, cost: str, name: str, axis: Axis, unit: Unit) ->
         name=name,
         title=f"Accuracy against {whose}",
         group=_GAIN,
-        caption="Each point is a method: its mean over the seeds, with 95 % intervals. Up and to the left is"
-        f" better. Dashed: the Pareto front, the methods that no other beats in both, accuracy and {whose}.",
+        caption="Each point is a method: its mean over the seeds, with 95 % bootstrap intervals. Up and to"
+        " the left is better. Dashed: the Pareto front, the methods that no other beats in both, accuracy and"
+        f" {whose}.",
         x=axis,
         y=Axis("mean accuracy", "%"),
         series=[line, *series],
@@ -126,8 +127,8 @@ def _growth(document: Document, column: str, name: str, title: str, unit: Unit) 
         title=f"Accuracy over {'time' if column == 't_s' else 'energy'}",
         group=_GROWTH,
         caption="Mean accuracy over the tasks and the seeds. Blue: the reference; orange: its best rival by"
-        " accuracy; both with the 95 % interval of their mean. Grey: the other methods. A name stands where"
-        " its line ends.",
+        " accuracy; both with the 95 % bootstrap interval of their mean. Grey: the other methods. A name"
+        " stands where its line ends.",
         x=Axis(title, unit.name, from_zero=True),
         y=Axis("mean accuracy", "%"),
         series=[*background, *front[::-1]],
@@ -155,7 +156,7 @@ def _differences(document: Document, key: str, name: str, what: str, unit: str, 
     others = [m for m in document["methods"] if m != reference]
     found = [document["differences"][method][key] for method in others]
     values = np.array([one["value"] for one in found], dtype=float)
-    spans = np.array([[one["low"], one["high"]] for one in found], dtype=float).reshape(-1, 2)
+    spans = np.array([widest(one) or (np.nan, np.nan) for one in found], dtype=float).reshape(-1, 2)
     places = np.arange(len(others), dtype=float)
     zero = Series(
         "none", np.zeros(2), np.array([-0.5, len(others) - 0.5]), GREY, dashed=True, in_legend=False
@@ -168,9 +169,9 @@ def _differences(document: Document, key: str, name: str, what: str, unit: str, 
         name=name,
         title=f"{reference} against each: {what}",
         group=_EACH,
-        caption=f"How much higher the {what} of {reference} is, with the 95 % interval over paired seeds."
-        f" To the {good} of the dashed line it is better than that method; an interval that crosses the line"
-        " does not tell which is better.",
+        caption=f"How much higher the {what} of {reference} is, with what the bootstrap's and Student's 95 %"
+        f" intervals over paired seeds span together. To the {good} of the dashed line it is better than that"
+        " method; an interval that crosses the line does not tell which is better.",
         x=Axis(f"difference in {what}", unit),
         y=Axis("", categories=tuple(others)),
         series=[zero, points] if others else [],

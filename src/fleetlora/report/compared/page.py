@@ -12,7 +12,7 @@ from fleetlora.report.compared.words import came_out, difference_said, what_was_
 from fleetlora.report.figure import Figure
 from fleetlora.report.frame import figures_section, whole_page, words_section
 from fleetlora.report.markup import element, table
-from fleetlora.report.words import count, joules, percent, span, stand_in
+from fleetlora.report.words import NOTHING, count, joules, percent, span, stand_in
 
 __all__ = ["comparison_page"]
 
@@ -21,8 +21,11 @@ _WORDS = (
      " that is about to leave. Everything else is the same for all methods."),
     ("reference", "The method that was named first; the others are compared with it."),
     ("seed", "The number every random choice of a run is drawn from. Methods are compared seed by seed."),
-    ("95 % interval", "Where the mean over many more seeds would probably lie: the middle 95 % of the means"
-     " of 10,000 draws of as many seeds, with replacement. Methods share the draws of a difference."),
+    ("95 % interval", "Where the mean over many more seeds would probably lie. By bootstrap: the middle 95 %"
+     " of the means of 10,000 draws of as many seeds, with replacement; methods share the draws of a"
+     " difference. With few seeds it is too narrow: of three seeds it holds the mean three times in four. By"
+     " Student's t: right for few seeds too, if they scatter normally. A difference is shown if both leave"
+     " out zero."),
     ("roadside unit, RSU", "A radio station with a small computer beside the road, for vehicles near it."),
     ("round", "Vehicles near an RSU receive the shared model, train it on their data and send back what"
      " changed; then the RSU merges the changes. Its latency is as long as its slowest vehicle."),
@@ -112,7 +115,8 @@ def _table_section(document: Document) -> str:
     rows = "".join(_row(document, columns, method) for method in document["methods"])
     target = document["target"]
     note = (
-        f"Means over {count(n)} seeds, below them the 95 % interval; bold: the best of a column. "
+        f"Means over {count(n)} seeds, below them the 95 % bootstrap interval (point at it for Student's);"
+        " bold: the best of a column. "
         if n > 1
         else "One seed, so there are no intervals; bold: the best of a column. "
     ) + (
@@ -135,9 +139,11 @@ def _why(why: str) -> str:
 def _row(document: Document, columns: Sequence[Column], method: str) -> str:
     cells = []
     for column in columns:
-        mean, ends = column.cell(document["results"][method][column.key])
+        found = document["results"][method][column.key]
+        mean, ends = column.cell(found)
         mean = element("b" if method in column.best(document) else "span", mean)
-        cells.append(f"<td>{mean}{element('small', ends) if ends else ''}</td>")
+        student = f"Student's t: {column.student(found) or NOTHING}"
+        cells.append(f"<td>{mean}{element('small', ends, title=student) if ends else ''}</td>")
     name = f"{method} ★" if method == document["best_homolora"] else method
     ours = ' class="ours"' if method == document["reference"] else ""
     return f'<tr{ours}><th scope="row">{html.escape(name)}</th>{"".join(cells)}</tr>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fleetlora.comparison.statistics import is_shown
 from fleetlora.report.words import count, joules, percent
 
 __all__ = ["came_out", "difference_said", "sentences", "what_was_compared"]
@@ -15,6 +16,9 @@ _SAID = {
     "latency_s": ("round latency", "%", "longer", "shorter"),
     "energy_j": ("energy", "%", "higher", "lower"),
 }
+
+#: The intervals of a difference: name and keys of its ends.
+_INTERVALS = (("bootstrap", "low", "high"), ("Student's t", "t_low", "t_high"))
 
 Document = Mapping[str, Any]
 
@@ -92,15 +96,19 @@ def difference_said(measure: str, difference: Mapping[str, Any]) -> str:
 
 def _sentence(reference: str, measure: str, rival: str, difference: Mapping[str, Any], n: int) -> str:
     name = _SAID[measure][0]
-    value, low, high = (difference[end] for end in ("value", "low", "high"))
-    if value is None:
+    if difference["value"] is None:
         return f"The {name} of {reference} and of {rival} cannot be compared: a run has no value."
     unit = _SAID[measure][1]
     told = (
         f"The {name} of {reference} is {difference_said(measure, difference)} than that of {rival}, the best"
     )
     told += " rival in it"
-    if low is None:
+    spans = [
+        f"{difference[low]:+.1f} to {difference[high]:+.1f} by {by}"
+        for by, low, high in _INTERVALS
+        if difference.get(low) is not None and difference.get(high) is not None
+    ]
+    if not spans:
         return f"{told}; with one seed there is no telling how sure that is." if n == 1 else f"{told}."
-    clear = "" if low > 0 or high < 0 else ": it might as well be none"
-    return f"{told} (95 % interval {low:+.1f} to {high:+.1f} {unit}{clear})."
+    clear = "" if is_shown(difference) else "; that is not shown, it might as well be none"
+    return f"{told} (95 % interval in {unit}: {', '.join(spans)}{clear})."
