@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fleetlora.comparison.document import build_document
 from fleetlora.comparison.files import Comparison
+from fleetlora.comparison.measures import Played
 from fleetlora.comparison.merge import merge_documents
 from fleetlora.comparison.shapes import check_comparison
 from fleetlora.errors import ConfigError, InputError
@@ -56,6 +58,23 @@ def test_runs_of_other_data_joules_or_worlds_are_refused_with_the_difference(
     with pytest.raises(ConfigError) as caught:
         build_document([played("ucb-dual", 0), played("random", 0, **changes)], Path("/runs"))
     assert key in str(caught.value)
+
+
+def test_runs_of_different_curves_or_of_none_are_refused_and_both_named() -> None:
+    def learned(method: str, sha256: str | None) -> Played:
+        one = played(method, 0)
+        learner = (
+            {} if sha256 is None else {"learner": {"kind": "curve", "sha256": sha256, "error_points": {}}}
+        )
+        return replace(one, run=replace(one.run, result={**one.run.result, **learner}))
+
+    for ours, theirs in (("aaaa", "bbbb"), (None, "bbbb"), ("aaaa", None)):
+        with pytest.raises(ConfigError, match=r"ucb-dual, seed 0 .*, random, seed 0 ") as caught:
+            build_document([learned("ucb-dual", ours), learned("random", theirs)], Path("/runs"))
+        for sha256 in (ours, theirs):
+            assert ("was trained" if sha256 is None else sha256) in str(caught.value)
+    same = build_document([learned("ucb-dual", "aaaa"), learned("random", "aaaa")], Path("/runs"))
+    assert same["learner"]["sha256"] == "aaaa"
 
 
 def test_a_method_may_differ_in_its_own_parts() -> None:

@@ -116,6 +116,28 @@ def test_comparison_with_a_curve_is_labelled_everywhere(
     assert (tmp_path / "out" / "comparison.csv").read_text("utf-8").splitlines()[0].endswith(",learner")
 
 
+def test_runs_of_a_curve_that_was_refitted_to_the_same_path_are_not_kept(
+    tiny: dict[str, Any], curves: Path, tmp_path: Path
+) -> None:
+    from fleetlora.comparison import compare
+
+    path = tmp_path / "curve.json"
+    path.write_bytes(curves.read_bytes())
+    values = _values(tiny, learner={"kind": "curve", "curve": str(path)})
+    before = compare(values, ("random",), (0,), tmp_path / "out", report=False).document["learner"]
+    refitted = json.loads(path.read_text("utf-8"))
+    refitted["error_points"]["signs"] += 1.0
+    path.write_text(json.dumps(refitted), "utf-8")
+    after = read_curves(path).checksum
+    with pytest.raises(
+        ConfigError, match=f"has '{before['sha256']}', this comparison wants '{after}'"
+    ) as told:
+        compare(values, ("random", "homolora-2"), (0,), tmp_path / "out", report=False)
+    assert str(told.value.where).endswith("learner.sha256")
+    again = compare(values, ("random",), (0,), tmp_path / "out", report=False, overwrite=True)
+    assert again.document["learner"]["sha256"] == after
+
+
 def test_costs_between_recorded_ranks_lie_on_their_line() -> None:
     costs = Costs((2, 8), (100, 400), (120, 420), (10.0, 40.0), 9)
     got = costs_at(costs, np.array([2, 4, 16]))

@@ -20,7 +20,12 @@ from fleetlora.comparison.measures import (
     trains_adapter,
 )
 from fleetlora.comparison.statistics import Estimate, difference, estimate, percent_difference
-from fleetlora.comparison.terms import method_terms, require_equal_terms, shared_terms
+from fleetlora.comparison.terms import (
+    method_terms,
+    require_equal_terms,
+    require_one_learner,
+    shared_terms,
+)
 from fleetlora.doctor import versions
 from fleetlora.errors import InputError
 from fleetlora.methods import homolora_rank
@@ -111,13 +116,15 @@ def build_document(
 
     Raises:
         InputError: There is no run, one is there twice, or the methods have not the same seeds.
-        ConfigError: The runs are not on equal terms; names the key.
+        ConfigError: The runs are not on equal terms, or learned by different curves; names the key.
     """
     if not played:
         raise InputError("there is no run to compare", mend="give the directories of finished runs")
     entries = [Entry.of(one, out) for one in played]
     require_equal_seeds(entries)
-    require_equal_terms([(f"{one.method}, seed {one.seed}", one.run.config) for one in played])
+    names = [f"{one.method}, seed {one.seed}" for one in played]
+    require_equal_terms([(name, one.run.config) for name, one in zip(names, played, strict=True)])
+    require_one_learner([(name, one.run.result) for name, one in zip(names, played, strict=True)])
     first, configs = played[0].run, {one.method: one.run.config for one in reversed(played)}
     about = {
         "name": first.identity.preset,

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetlora.comparison.terms import differences, flat, require_equal_terms, settles_nothing
+from fleetlora.comparison.terms import (
+    checksum_of,
+    differences,
+    flat,
+    require_equal_terms,
+    settles_nothing,
+)
 from fleetlora.config import Experiment, load_experiment
 from fleetlora.documents import read_json, read_toml
 from fleetlora.errors import ConfigError, FleetLoraError, InputError
@@ -21,6 +27,9 @@ Source = str | Path | Mapping[str, Any]
 
 #: Laid beneath the user's values: a second study beside every run is what `head-only` as a method is for.
 _BENEATH = ("evaluation.head_only=false",)
+
+#: Where a result has the checksum of the curve that stood in for training.
+_LEARNED = "learner.sha256"
 
 
 @dataclass(frozen=True)
@@ -137,19 +146,32 @@ def pending(jobs: Sequence[Job], overwrite: bool = False) -> list[Job]:
         overwrite: Play those again whose directory holds a run of another configuration.
 
     Raises:
-        InputError: A directory holds a run of another configuration, or files that are no run's.
+        InputError: A directory holds a run of another configuration, or files that are no run's; or a
+            learning curve cannot be read.
     """
-    return [job for job in jobs if not _is_done(job, overwrite)]
+    curves = {path for job in jobs if (path := job.experiment.learner.curve) is not None}
+    checksums = {path: _checksum(path) for path in curves}
+    return [job for job in jobs if not _is_done(job, checksums, overwrite)]
 
 
-def _is_done(job: Job, overwrite: bool) -> bool:
+def _checksum(curve: str) -> str:
+    from fleetlora.assets import resolve
+    from fleetlora.curves import read_curves
+
+    return read_curves(resolve(curve)).checksum
+
+
+def _is_done(job: Job, checksums: Mapping[str, str], overwrite: bool) -> bool:
     if not check_run_directory(job.directory, overwrite=True):
         return False
-    found = _stored(job.directory)
+    found, result = _stored(job.directory), _result(job.directory)
     wanted = flat(job.experiment.model_dump(mode="json"))
+    if result is not None and job.experiment.learner.curve is not None:  # one that is refitted keeps its path
+        found[_LEARNED] = checksum_of(result)
+        wanted[_LEARNED] = checksums[job.experiment.learner.curve]
     changed = [d for d in differences(found, wanted) if not settles_nothing(d.key)]
     if not changed:
-        return _is_complete(job.directory)
+        return result is not None
     if not overwrite:
         first, more = changed[0], f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""
         raise ConfigError(
@@ -175,9 +197,10 @@ def _stored(directory: Path) -> dict[str, Any]:
         return flat(raw)  # of another version: what it says itself must do
 
 
-def _is_complete(directory: Path) -> bool:
+def _result(directory: Path) -> dict[str, Any] | None:
+    """Return the result of a run, None if it is not complete."""
     try:
         result = read_json(directory / "result.json", "run again")
     except InputError:
-        return False
-    return isinstance(result, dict) and result.get("status") == "complete"
+        return None
+    return result if isinstance(result, dict) and result.get("status") == "complete" else None

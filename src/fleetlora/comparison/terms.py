@@ -10,10 +10,12 @@ from fleetlora.errors import ConfigError
 
 __all__ = [
     "Difference",
+    "checksum_of",
     "differences",
     "flat",
     "method_terms",
     "require_equal_terms",
+    "require_one_learner",
     "settles_nothing",
     "shared_terms",
 ]
@@ -122,4 +124,34 @@ def require_equal_terms(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
                 f"{more}",
                 where=found[0].key,
                 mend="compare runs of the same data, world, rounds and joules",
+            )
+
+
+def checksum_of(result: Mapping[str, Any]) -> str | None:
+    """Return the checksum of the curve that stood in for training in a run; None if it was trained."""
+    learner = result.get("learner")
+    return str(learner.get("sha256")) if isinstance(learner, Mapping) else None
+
+
+def require_one_learner(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Check that all runs were trained, or that one and the same curve stood in for training in all.
+
+    Args:
+        runs: Name and result of each.
+
+    Raises:
+        ConfigError: Two of them differ in it; names both.
+    """
+
+    def learned(result: Mapping[str, Any]) -> str:
+        checksum = checksum_of(result)
+        return "was trained" if checksum is None else f"was played with the curve of sha256 {checksum[:12]}…"
+
+    for name, result in runs[1:]:
+        first, begun = runs[0]
+        if checksum_of(result) != checksum_of(begun):
+            raise ConfigError(
+                f"{first} {learned(begun)}, {name} {learned(result)}",
+                where="learner",
+                mend="compare trained runs with trained ones, or play all with one curve",
             )
