@@ -108,11 +108,16 @@ class _Chosen(TypedDict):
     scores: NotRequired[list[Any]]
 
 
+class _Traces(TypedDict):
+    start_s: NotRequired[float]
+    duration_s: NotRequired[float]
+
+
 class _Tuned(TypedDict):
     schema: int
     name: str
     seeds: list[int]
-    traces: dict[str, Any]
+    traces: _Traces
     methods: dict[str, _Chosen]
 
 

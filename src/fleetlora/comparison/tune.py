@@ -15,6 +15,7 @@ from fleetlora.comparison.plan import Source, Variant, expand, pending, plan_var
 from fleetlora.comparison.shapes import check_tuned
 from fleetlora.comparison.statistics import estimate
 from fleetlora.comparison.terms import flat
+from fleetlora.comparison.tracks import share_tracks
 from fleetlora.config import load_experiment
 from fleetlora.console import Progress, Quiet
 from fleetlora.doctor import versions
@@ -58,14 +59,15 @@ class Tuned:
             config: Configuration of one of their runs.
 
         Raises:
-            ConfigError: The tuning saw the same tracks and a same seed, or left out a method.
+            ConfigError: The tuning saw some of the same tracks and a same seed, or left out a method.
         """
         seen = sorted(set(seeds) & set(self.document["seeds"]))
         if seen and self.same_tracks(config):
             raise ConfigError(
                 f"was chosen on the same tracks with seed {seen[0]}, which is to be reported",
                 where=str(self.path),
-                mend="tune on another part of the tracks (traces.start_s), or report other seeds",
+                mend="tune on another part of the tracks (traces.start_s, traces.duration_s), or report other"
+                " seeds",
             )
         self.require_all(methods)
 
@@ -84,8 +86,8 @@ class Tuned:
             )
 
     def same_tracks(self, config: Mapping[str, Any]) -> bool:
-        """Tell whether the tuning used the tracks that ``config`` names."""
-        return bool(flat(config["traces"]) == self.document["traces"])
+        """Tell whether the tuning saw some of the tracks that ``config`` names."""
+        return share_tracks(flat(config["traces"]), self.document["traces"])
 
 
 def tune(

@@ -168,7 +168,7 @@ def _methods_section(document: Document) -> str:
     tuned = document["tuned"]
     said = "The methods' own values are their defaults, or were set by hand."
     if tuned:
-        where = "the same tracks with other seeds" if tuned["same_tracks"] else "other tracks"
+        where = "some of the same tracks with other seeds" if tuned["same_tracks"] else "other tracks"
         said = (
             f"The methods' own values were chosen beforehand on {where} ({tuned['name']}, seeds"
             f" {', '.join(map(str, tuned['seeds']))}), with the same effort for each."
