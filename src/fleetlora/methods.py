@@ -12,7 +12,7 @@ from typing import Any
 
 from fleetlora.registry import Registry
 
-__all__ = ["HOMOLORA", "METHODS", "Method", "homolora_rank", "method_values"]
+__all__ = ["HOMOLORA", "METHODS", "Method", "homolora_rank", "is_bound", "method_values", "variant_of"]
 
 #: Configuration values, section by section, as they would stand in the TOML file.
 Method = Mapping[str, Mapping[str, Any]]
@@ -22,6 +22,12 @@ METHODS: Registry[Method] = Registry("method")
 
 #: One rank for all vehicles, the largest arm; ``homolora-R`` is the same with rank R.
 HOMOLORA = "homolora"
+
+#: Methods that are another one with a part changed, and which one.
+_VARIANTS: dict[str, str] = {}
+
+#: Methods that are told what nobody can know.
+_BOUNDS: set[str] = set()
 
 
 def method_values(name: str, *, where: str | None = None) -> Method:
@@ -47,6 +53,16 @@ def homolora_rank(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def variant_of(name: str) -> str:
+    """Return the method that ``name`` is with a part changed; itself, if it is no other's variant."""
+    return _VARIANTS.get(name, name)
+
+
+def is_bound(name: str) -> bool:
+    """Tell whether ``name`` is told the future: an upper bound and no method."""
+    return name in _BOUNDS
+
+
 METHODS.register("fixed")(
     {"policy": {"name": "fixed"}, "aggregation": {"rule": "product"}, "departure": {"rule": "drop"}}
 )
@@ -67,6 +83,7 @@ METHODS.register("head-only")(
     }
 )
 
+# The published form is a rival like any other, no variant of ours.
 METHODS.register("ucb-dual-paper")(
     {
         "policy": {"name": "ucb-dual", "skip": False, "pooled": False, "foresight": False},
@@ -84,11 +101,13 @@ _UCB_DUAL: Method = {
 METHODS.register("ucb-dual")(_UCB_DUAL)
 
 
-def _changed(name: str, change: Method) -> None:
-    """Register UCB-DUAL with one of its parts changed."""
-    sections = {**_UCB_DUAL, **change}
-    values = {section: {**_UCB_DUAL.get(section, {}), **change.get(section, {})} for section in sections}
-    METHODS.register(f"ucb-dual-{name}")(values)
+def _changed(part: str, change: Method, of: str = "ucb-dual", bound: bool = False) -> None:
+    """Register the method ``of`` with one of its parts changed, as its variant ``OF-PART``."""
+    before, name = METHODS.get(of), f"{of}-{part}"
+    values = {s: {**before.get(s, {}), **change.get(s, {})} for s in {**before, **change}}
+    METHODS.register(name)(values)
+    _VARIANTS[name] = of
+    _BOUNDS.update([name] if bound else ())
 
 
 _changed("no-dual", {"policy": {"step": 0.0}})
@@ -107,9 +126,9 @@ _changed("quick", {"round": {"deadline_s": 1.0}})
 
 # Departure rules by themselves: for long rounds (one large rank for all) and for ours; the oracle is told the
 # future, an upper bound and no method.
-_changed("oracle-departure", {"departure": {"rule": "oracle"}})
-METHODS.register("fixed-oracle-departure")({**METHODS.get("fixed"), "departure": {"rule": "oracle"}})
-METHODS.register("fixed-departure")({**METHODS.get("fixed"), "departure": {"rule": "least-cost"}})
+_changed("oracle-departure", {"departure": {"rule": "oracle"}}, bound=True)
+_changed("oracle-departure", {"departure": {"rule": "oracle"}}, of="fixed", bound=True)
+_changed("departure", {"departure": {"rule": "least-cost"}}, of="fixed")
 
 # Rivals from the literature. Ranks by device class where the rule takes different ones, else one for all.
 for _rule in ("fedra", "flexlora", "flora", "hetlora"):

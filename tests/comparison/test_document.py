@@ -16,10 +16,11 @@ from fleetlora.comparison.measures import Played
 from fleetlora.comparison.merge import merge_documents
 from fleetlora.comparison.shapes import check_comparison
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.report.compared.families import family_of
 from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.compared.page import comparison_page
 from fleetlora.report.compared.tables import as_csv, as_latex
-from fleetlora.report.compared.words import sentences
+from fleetlora.report.compared.words import came_out, sentences
 from tests.comparison.synthetic import document, played
 
 HOSTILE = "=cmd|'/c calc'!A0"
@@ -32,6 +33,31 @@ def test_the_best_rival_in_each_measure_is_named_with_the_paired_difference() ->
     assert best["latency_s"]["rival"] == "homolora-4"
     ours, theirs = (made["results"][m]["accuracy"]["value"] for m in ("ucb-dual", "homolora-8"))
     assert best["accuracy"]["difference"]["value"] == pytest.approx(100 * (ours - theirs))
+
+
+def test_variants_of_the_first_method_and_bounds_are_no_rivals() -> None:
+    ours = ["ucb-dual", "ucb-dual-no-dual", "ucb-dual-quick", "ucb-dual-oracle-departure"]
+    assert document(ours)["best_rival"] == {}
+    assert (
+        document([*ours, "ucb-dual-paper", "random"])["best_rival"]["accuracy"]["rival"] == "ucb-dual-paper"
+    )
+    for first in ("ucb-dual-quick", "ucb-dual-oracle-departure"):
+        assert document([first, "ucb-dual", "random"])["best_rival"]["accuracy"]["rival"] == "random"
+    assert "fixed-oracle-departure" not in str(document(["random", "fixed-oracle-departure"])["best_rival"])
+
+
+def test_a_bound_stands_on_no_front_and_is_not_called_the_most_accurate_method() -> None:
+    bound = "ucb-dual-oracle-departure"
+
+    def better(one: Played) -> Played:
+        return replace(one, values={**one.values, "accuracy": 0.99, "latency_s": 0.1, "energy_j": 1.0})
+
+    runs = [played(m, s) for m in ("ucb-dual", "ucb-dual-no-dual") for s in (0, 1)]
+    made = build_document([*runs, *(better(played(bound, s)) for s in (0, 1))], Path("/runs"))
+    assert made["fronts"] == {"latency_s": ["ucb-dual"], "energy_j": ["ucb-dual"]}
+    assert "most accurate method is ucb-dual with" in came_out(made)[0]
+    assert family_of(made, bound).name == "bounds, told the future"
+    assert family_of(made, "ucb-dual-no-dual").name == "variants of the reference"
 
 
 def test_heads_alone_are_no_rival() -> None:

@@ -28,7 +28,7 @@ from fleetlora.comparison.terms import (
 )
 from fleetlora.doctor import versions
 from fleetlora.errors import InputError
-from fleetlora.methods import homolora_rank
+from fleetlora.methods import homolora_rank, is_bound, variant_of
 
 __all__ = ["SCHEMA", "Entry", "build_document", "concluded", "require_equal_seeds"]
 
@@ -159,7 +159,8 @@ def concluded(about: Mapping[str, Any], entries: Sequence[Entry], target: float 
         for m in methods
     }
     means = {m: {q.key: estimate(columns[m][q.key]) for q in measures} for m in methods}
-    rivals = [m for m in methods[1:] if adapters[m]]
+    ours = variant_of(methods[0])
+    rivals = [m for m in methods[1:] if adapters[m] and not is_bound(m) and variant_of(m) != ours]
     before = {key: about[key] for key in ("name", "vehicles", "rsus", "tasks", "learner") if key in about}
     return {
         "schema": SCHEMA,
@@ -268,6 +269,7 @@ def _best_homolora(means: Mapping[str, Mapping[str, Estimate]]) -> str | None:
 
 
 def _front(means: Mapping[str, Mapping[str, Estimate]], cost: str) -> list[str]:
-    values = [(means[m][cost].value, means[m]["accuracy"].value) for m in means]
-    on = pareto_front(*np.array(values, dtype=float).T)
-    return [m for m, is_on in zip(means, on, strict=True) if is_on]
+    methods = [m for m in means if not is_bound(m)]
+    values = [(means[m][cost].value, means[m]["accuracy"].value) for m in methods]
+    on = pareto_front(*np.array(values, dtype=float).reshape(-1, 2).T)
+    return [m for m, is_on in zip(methods, on, strict=True) if is_on]

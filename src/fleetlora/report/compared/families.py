@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleetlora.methods import is_bound, variant_of
 from fleetlora.report.palette import GREY, TASKS, Colour
 
 __all__ = ["Family", "family_of", "look_of"]
@@ -32,22 +33,25 @@ _ONE_RANK = Family("one rank for all", GREY, 1)
 _POLICIES = Family("other ways to choose ranks", GREY, 3)
 _RULES = Family("other ways to merge updates", GREY, 2)
 _HEADS = Family("no adapters", GREY, 6)
+_BOUNDS = Family("bounds, told the future", GREY, 7)
 
 
 def family_of(document: Mapping[str, Any], method: str) -> Family:
-    """Return the family of a method, by what its configuration says it is made of."""
+    """Return the family of a method, by its name and by what its configuration says it is made of."""
     terms, reference = document["method_terms"][method], document["reference"]
     policy, rule = terms.get("policy.name"), terms.get("aggregation.rule")
     if method == reference:
         return _REFERENCE
     if not document["trains_adapters"][method]:
         return _HEADS
-    ours = document["method_terms"][reference]
+    if is_bound(method):
+        return _BOUNDS
+    if variant_of(method) == variant_of(reference):
+        return _VARIANTS
     if policy == "fixed" and rule == "product":
         return _ONE_RANK
-    if policy == ours.get("policy.name") and rule == ours.get("aggregation.rule"):
-        return _VARIANTS
-    return _POLICIES if rule == ours.get("aggregation.rule") else _RULES
+    ours = document["method_terms"][reference].get("aggregation.rule")
+    return _POLICIES if rule == ours else _RULES
 
 
 def look_of(document: Mapping[str, Any], method: str) -> tuple[Colour, bool]:

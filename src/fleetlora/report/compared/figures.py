@@ -91,7 +91,7 @@ def _pareto(document: Document, cost: str, name: str, axis: Axis, unit: Unit) ->
         group=_GAIN,
         caption="Each point is a method: its mean over the seeds, with 95 % bootstrap intervals. Up and to"
         " the left is better. Dashed: the Pareto front, the methods that no other beats in both, accuracy and"
-        f" {whose}.",
+        f" {whose}; a bound, which is told the future, is none.",
         x=axis,
         y=Axis("mean accuracy", "%"),
         series=[line, *series],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleetlora.comparison.statistics import is_shown
+from fleetlora.methods import is_bound
 from fleetlora.report.words import count, joules, percent
 
 __all__ = ["came_out", "difference_said", "sentences", "what_was_compared"]
@@ -44,7 +45,11 @@ def what_was_compared(document: Document) -> str:
 def came_out(document: Document) -> list[str]:
     """Return what came out, one sentence each: who is best, and the reference against its best rivals."""
     results, methods = document["results"], document["methods"]
-    rated = {m: results[m]["accuracy"]["value"] for m in methods if document["trains_adapters"][m]}
+    rated = {
+        m: results[m]["accuracy"]["value"]
+        for m in methods
+        if document["trains_adapters"][m] and not is_bound(m)
+    }
     rated = {m: value for m, value in rated.items() if value is not None}
     said = []
     if len(rated) > 1:
