@@ -1,10 +1,17 @@
 """The tables of docs/results.md are those of the recorded results."""
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.comparison.synthetic import document
 
 ROOT = Path(__file__).parents[1]
 HEADLINE = ROOT / "benchmarks" / "headline"
@@ -22,3 +29,52 @@ def test_every_recorded_comparison_is_on_the_page() -> None:
         if "results" in json.loads(path.read_text("utf-8")):
             kind, city = re.fullmatch(r"([a-z]+).*?-((?:warsaw|sf|ingolstadt).*)", path.stem).groups()
             assert {path.stem, f"{gathered.get(kind)}-{city}"} & shown, path.name
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module that writes the tables, of results in a folder of their own."""
+    spec = importlib.util.spec_from_file_location("tables", HEADLINE / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    return module
+
+
+def record(folder: Path, name: str, found: dict[str, Any]) -> None:
+    (folder / f"{name}.json").write_text(json.dumps(found), "utf-8")
+
+
+def test_a_result_of_one_seed_has_tables_without_intervals(tables: ModuleType, tmp_path: Path) -> None:
+    record(tmp_path, "main-warsaw", document(["ucb-dual", "homolora-4"], seeds=[0]))
+    for name in ("main-warsaw", "main-warsaw/verdict"):
+        assert " to +" not in tables._table(name)
+        assert "homolora-4" in tables._table(name)
+
+
+def test_a_verdict_has_students_intervals_also_of_results_recorded_without(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    made = document(["ucb-dual", "homolora-4"], seeds=[0, 1, 2])
+    one = made["differences"]["homolora-4"]["accuracy_points"]
+    shown = f"{one['value']:+.1f} ({one['t_low']:+.1f} to {one['t_high']:+.1f})"
+    for apart in (*made["differences"].values(), *made["results"].values()):
+        for estimate in apart.values():
+            del estimate["t_low"], estimate["t_high"]
+    record(tmp_path, "main-warsaw", made)
+    assert shown in tables._table("main-warsaw/verdict")
+    assert "Student's" in tables._table("main-warsaw/verdict")
+
+
+def test_a_difference_that_only_the_bootstrap_tells_from_none_has_a_dagger(tables: ModuleType) -> None:
+    ends = {"value": 1.0, "low": 0.5, "high": 2.0}
+    assert tables._signed({**ends, "t_low": -0.9, "t_high": 2.9}) == "+1.0 (+0.5 to +2.0)†"
+    assert tables._signed({**ends, "t_low": 0.1, "t_high": 1.9}) == "+1.0 (+0.5 to +2.0)"
+    assert tables._signed({**ends, "low": -0.1, "t_low": -0.9, "t_high": 2.9}) == "+1.0 (-0.1 to +2.0)"
+
+
+def test_the_largest_overdraw_is_that_of_a_run_not_of_a_mean(tables: ModuleType, tmp_path: Path) -> None:
+    made = document(["ucb-dual", "homolora-4"], seeds=[0, 1])
+    made["runs"][1]["measures"]["overdraw_j"] = 3.0
+    record(tmp_path, "main-warsaw", made)
+    assert "largest overdraw of any run 3 J" in tables._table("main-warsaw")

@@ -3,6 +3,9 @@
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
     python benchmarks/headline/tables.py --pictures # draws docs/pareto-CITY.png too
 
+Means, and differences in most tables, have the bootstrap's intervals, those of a verdict Student's; a dagger
+marks a difference that only the bootstrap tells from none. Both come from the recorded runs.
+
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
 comparison with the best rival of each measure, NAME/quick that of the quick variant; tuned-steps and tuned
 are what methods came to with each step size and with each deadline on the tuning slice, departures-CITY what
@@ -23,7 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fleetlora.comparison import merge_documents
-from fleetlora.comparison.statistics import difference
+from fleetlora.comparison.statistics import difference, is_shown
 from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.to_matplotlib import draw_matplotlib
 
@@ -39,8 +42,9 @@ _TITLES = {
     "accuracy": "accuracy",
     "latency_s": "round latency",
     "energy_j": "joules",
-    "wasted_j": "wasted joules",
 }
+#: Below a table where a difference has the mark.
+_DAGGER = "†: the bootstrap's interval leaves out zero, Student's does not."
 #: Methods that lose what departs, and beside each the ones that foresee it.
 _DEPARTURES = (
     ("fixed", "fixed-departure", "fixed-oracle-departure"),
@@ -87,7 +91,7 @@ def results(document: dict[str, Any]) -> str:
             f"{100 * one['delivered_share']['value']:.1f}",
         ]
         table.append([*cells, *([waits[name]] if waits else [])])
-    overdraw = max(one["overdraw_j"]["value"] or 0.0 for one in rows.values())
+    overdraw = max(run["measures"]["overdraw_j"] or 0.0 for run in document["runs"])
     target = 100 * document["target"]["accuracy"]
     below = (
         f"{_seeds(document)} Target {target:.1f} % mean accuracy; largest overdraw of any run {overdraw:g} J."
@@ -116,9 +120,10 @@ def verdict(document: dict[str, Any]) -> str:
     for measure, found in document["best_rival"].items():
         apart = document["differences"][found["rival"]]
         cells = [_TITLES.get(measure, measure), found["rival"]]
-        rows.append([*cells, *(_signed(apart[key]) for key in keys)])
+        rows.append([*cells, *(_signed(apart[key], "t_") for key in keys)])
     head = ("measure", "best rival in it", "accuracy, points", "round latency, %", "joules, %")
-    return _markdown(head, rows)
+    seeds = ", ".join(map(str, document["seeds"]))
+    return f"{_markdown(head, rows)}\n\nPaired over seeds {seeds} with Student's 95 % intervals."
 
 
 def quick(document: dict[str, Any]) -> str:
@@ -215,13 +220,23 @@ def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float 
     return [run["measures"][measure] for run in sorted(runs, key=lambda run: run["seed"])]
 
 
-def _signed(one: dict[str, Any]) -> str:
+def _signed(one: dict[str, Any], which: str = "") -> str:
+    """Return a difference with its bootstrap interval, or Student's if ``which`` is ``t_``."""
     if one["value"] is None:
         return "–"
-    return f"{one['value']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f})"
+    low, high = one[f"{which}low"], one[f"{which}high"]
+    if low is None or high is None:
+        return f"{one['value']:+.1f}"
+    by_bootstrap_alone = not one["low"] <= 0 <= one["high"] and not is_shown(one)
+    return f"{one['value']:+.1f} ({low:+.1f} to {high:+.1f}){'†' if by_bootstrap_alone else ''}"
 
 
 def _table(name: str) -> str:
+    text = _plain(name)
+    return f"{text} {_DAGGER}" if "†" in text else text
+
+
+def _plain(name: str) -> str:
     kind, _, rest = name.partition("-")
     if kind in _GATHERED:
         return _GATHERED[kind](rest)
@@ -240,8 +255,12 @@ _OF_A_RESULT = {"": results, "verdict": verdict, "quick": quick}
 
 
 def _read(result: str) -> dict[str, Any] | None:
+    """Return a recorded result, a comparison as its runs are concluded today."""
     path = HERE / f"{result}.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
+    document = json.loads(path.read_text("utf-8")) if path.exists() else None
+    if document is None or "runs" not in document:
+        return document
+    return merge_documents([document], document["methods"], document["target"]["accuracy"])
 
 
 def rewritten(text: str) -> str:
