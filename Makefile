@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,400 Warsaw buses; leaves runs/demo/report.html
+demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,477 Warsaw buses; leaves runs/demo/report.html
 	$(BIN)/fleetlora run warsaw --out $(OUT) --overwrite
 	@echo "open $(OUT)/report.html"
 

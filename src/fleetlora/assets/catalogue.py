@@ -106,7 +106,7 @@ _ALL = (
         strip="buses_warsaw/data/",
         licence="MIT",
         source="City of Warsaw live positions, recorded by BDomzal/buses-in-Warsaw-bd",
-        description="GPS of 1,489 Warsaw buses, 2021-02-03 08:44 to 09:07, a fix per 70 s, and the bus stops",
+        description="GPS of 1,529 Warsaw buses, 2021-02-03 08:44 to 09:07, a fix per 70 s, and the bus stops",
     ),
 )
 
