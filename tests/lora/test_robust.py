@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -89,6 +89,83 @@ def test_with_nothing_trimmed_or_clipped_they_are_the_aggregation_rule(
     for layer in LAYOUT.shapes:
         torch.testing.assert_close(product(robust, layer), product(plain, layer), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(robust.head["weight"], plain.head["weight"])
+
+
+def rows_set(start: Adapter, rows: Mapping[int, float]) -> Adapter:
+    """An adapter that is ``start`` but for some rows of its head, which hold a number each."""
+    changed = start.copy()
+    for row, value in rows.items():
+        for tensor in changed.head.values():
+            tensor[row] = value
+    return changed
+
+
+def rows_merged(name: str, rows: Sequence[Mapping[int, float]], **options: float) -> list[float]:
+    """Merge updates of four rows, sent out as zero, with ``keep_classes``; return the merged rows."""
+    rule = AGGREGATION_RULES.get("product")(keep_classes=True)
+    start = rule.start(init_adapter(LAYOUT, 1, 0))
+    updates = [rows_set(start, mine) for mine in rows]
+    model = ROBUST_RULES.get(name)(**options).merge(
+        rule, [start] * len(rows), updates, [1.0] * len(rows), start
+    )
+    assert torch.equal(model.head["weight"], model.head["bias"][:, None].expand(-1, LAYOUT.width))
+    return list(model.head["bias"].tolist())
+
+
+@pytest.mark.parametrize("name", ["mean", "trimmed-mean", "median", "norm-clip"])
+def test_classes_that_few_vehicles_hold_are_learned_under_a_robust_mean(name: str) -> None:
+    rows = [{v % 3: 1.0} for v in range(8)]
+    assert rows_merged(name, rows) == pytest.approx([1.0, 1.0, 1.0, 0.0])
+    assert rows_merged(name, [{0: 1.0}, *[{}] * 7]) == pytest.approx([1.0, 0, 0, 0]), "seven change nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("mean", {}, (1 + 2 + 3 + 4 - 100) / 5),
+        ("trimmed-mean", {"trim": 0.2}, 2.0),
+        ("median", {}, 2.0),
+    ],
+)
+def test_a_row_is_merged_over_those_that_changed_it_as_by_hand(
+    name: str, options: dict[str, float], expected: float
+) -> None:
+    rows = [*({1: value} for value in (1.0, 2.0, 3.0, 4.0, -100.0)), {2: 5.0}, {}, {}]
+    assert rows_merged(name, rows, **options) == pytest.approx([0, expected, 5.0, 0])
+
+
+@pytest.mark.parametrize("name", ["trimmed-mean", "median"])
+def test_where_heads_are_heard_whole_a_minoritys_row_is_trimmed_away(name: str) -> None:
+    rule = AGGREGATION_RULES.get("product")()
+    start = rule.start(init_adapter(LAYOUT, 1, 0))
+    updates = [rows_set(start, {v % 4: 1.0}) for v in range(8)]
+    model = ROBUST_RULES.get(name)().merge(rule, [start] * 8, updates, [1] * 8, start)
+    assert not model.head["bias"].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("trimmed-mean", {"trim": 0.0}), ("norm-clip", {"factor": 1e9})]
+)
+def test_with_nothing_trimmed_or_clipped_rows_are_those_of_the_aggregation_rule(
+    name: str, options: dict[str, float]
+) -> None:
+    rule = AGGREGATION_RULES.get("product")(keep_classes=True, keep_tail=True)
+    model = rule.merge([update(3, 9)], [1], rule.start(init_adapter(LAYOUT, 4, 0)))
+    received = [rule.dispatch(model, r, rule.init(LAYOUT, r, 0)) for r in (1, 2, 3)]
+    updates = []
+    for sent, mine in zip(received, ([0, 1], [1], [1, 2]), strict=True):
+        new = update(sent.rank, 10 + sent.rank)
+        head = {n: value.clone() for n, value in sent.head.items()}
+        for n in head:
+            head[n][mine] = new.head[n][mine]
+        updates.append(new.with_head(head))
+    plain = rule.merge(updates, [1, 2, 3], model)
+    robust = ROBUST_RULES.get(name)(**options).merge(rule, received, updates, [1, 2, 3], model)
+    for layer in LAYOUT.shapes:
+        torch.testing.assert_close(product(robust, layer), product(plain, layer), atol=1e-5, rtol=1e-5)
+    for part, value in plain.head.items():
+        torch.testing.assert_close(robust.head[part], value)
+        assert torch.equal(robust.head[part][3], model.head[part][3])
 
 
 def test_the_product_rules_tail_is_kept_under_a_robust_mean() -> None:

@@ -188,13 +188,12 @@ def test_heads_heard_by_row_are_the_same_from_vehicles_to_rsus_to_cloud_as_all_a
         assert torch.equal(cloud.head[part][3], model.head[part][3]), "nobody changed it"
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("options", [{}, {"keep_classes": True}])
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in NAMES), ("product", {"keep_classes": True})]
+)
 def test_rows_that_every_vehicle_changed_combine_to_the_same_bits_as_whole_heads(
     name: str, options: dict[str, bool]
 ) -> None:
-    if options and name != "product":
-        pytest.skip("an option of product alone")
     rule = make(name, **options)
     model = play(rule, ranks_for(name), rounds=1)
     rsus = [rule.merge(round_of(rule, model, seed, ranks_for(name)), [1, 1, 1], model) for seed in (5, 6, 7)]

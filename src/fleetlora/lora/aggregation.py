@@ -42,6 +42,7 @@ __all__ = [
     "changed_rows",
     "check_finite",
     "layer_names",
+    "share_rows",
     "shares",
 ]
 
@@ -239,6 +240,12 @@ def changed_rows(adapter: Adapter, before: Adapter) -> Tensor:
     return weight | (adapter.head["bias"] != before.head["bias"])
 
 
+def share_rows(weights: Tensor) -> Tensor:
+    """Return weights (n, classes) scaled so that each row of a head has one in all; zeros stay."""
+    total = weights.sum(0)
+    return weights / torch.where(total > 0, total, 1.0)
+
+
 def average_rows(adapters: Sequence[Adapter], weights: Tensor, before: Adapter) -> dict[str, Tensor]:
     """Return a head whose every row is averaged with weights of its own.
 
@@ -247,11 +254,10 @@ def average_rows(adapters: Sequence[Adapter], weights: Tensor, before: Adapter) 
         weights: (n, classes) not negative, float64; only a row's proportions count.
         before: Its rows stay where all weights are zero.
     """
-    total = weights.sum(0)
-    weights = weights / torch.where(total > 0, total, 1.0)
+    parts, heard = share_rows(weights), weights.sum(0) > 0
     head = {}
     for name, still in before.head.items():
         rows = torch.stack([a.head[name].double() for a in adapters])
-        mean = torch.einsum("nc,nc...->c...", weights, rows)
-        head[name] = torch.where((total > 0).view(-1, *[1] * (still.dim() - 1)), mean, still.double()).float()
+        mean = torch.einsum("nc,nc...->c...", parts, rows)
+        head[name] = torch.where(heard.view(-1, *[1] * (still.dim() - 1)), mean, still.double()).float()
     return head

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fleetlora.lora.adapter import Adapter
 
-__all__ = ["PARTS", "Change", "change_of", "grams", "norms", "owners", "square_distances"]
+__all__ = ["PARTS", "Change", "change_of", "grams", "heads_of", "norms", "owners", "square_distances"]
 
 #: The parts of a change, in the order of every column of two.
 PARTS = ("layers", "head")
@@ -86,6 +86,11 @@ def grams(changes: Sequence[Change]) -> Tensor:
     heads = torch.stack([torch.cat([t.flatten() for t in change.head.values()]) for change in changes])
     found[1] = heads @ heads.T
     return found
+
+
+def heads_of(changes: Sequence[Change]) -> dict[str, Tensor]:
+    """Return n changes of every tensor of the head, (n, …)."""
+    return {name: torch.stack([change.head[name] for change in changes]) for name in changes[0].head}
 
 
 def norms(changes: Sequence[Change]) -> Tensor:

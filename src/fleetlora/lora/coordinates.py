@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fleetlora.lora.changes import Change, owners
+from fleetlora.lora.changes import Change, heads_of, owners
 from fleetlora.lora.robust import ChangeRule
 from fleetlora.lora.robust_rules import ROBUST_RULES
 from fleetlora.rng import stream
@@ -49,22 +49,32 @@ _DEAD = 1e-7
 class CoordinateRule(ChangeRule):
     """A robust mean of numbers, taken coordinate by coordinate."""
 
-    def mean(self, changes: Sequence[Change], parts: Sequence[float]) -> Change:
-        """Return the robust mean; a layer's is over those who hold it."""
+    def mean(
+        self, changes: Sequence[Change], parts: Sequence[float], changed: Tensor | None = None
+    ) -> Change:
+        """Return the robust mean; a layer's is over those who hold it, a row's over those who changed it."""
         layers = {
             name: self._layer([changes[i].layers[name] for i, _ in held], [share for _, share in held])
             for name, held in owners(changes, parts).items()
         }
         weights = torch.tensor(parts, dtype=torch.float64)
         head = {
-            name: self.middle(torch.stack([change.head[name] for change in changes]), weights)
-            for name in changes[0].head
+            name: self.middle(values, weights) if changed is None else self._rows(values, weights, changed)
+            for name, values in heads_of(changes).items()
         }
         return Change(layers, head)
 
     @abstractmethod
     def middle(self, values: Tensor, weights: Tensor) -> Tensor:
         """Return the robust mean over the first axis of ``values`` (n, …), weights (n,)."""
+
+    def _rows(self, values: Tensor, weights: Tensor, changed: Tensor) -> Tensor:
+        """Return the robust mean of every row of ``values`` (n, classes, …) over those who changed it."""
+        found = torch.zeros_like(values[0])
+        for row in changed.any(0).nonzero().flatten().tolist():
+            mine = changed[:, row]
+            found[row] = self.middle(values[mine, row], weights[mine])
+        return found
 
     def _layer(
         self, factors: Sequence[tuple[Tensor, Tensor]], weights: Sequence[float]

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from fleetlora.lora.changes import Change, norms, owners
+from fleetlora.lora.aggregation import share_rows
+from fleetlora.lora.changes import Change, heads_of, norms, owners
 from fleetlora.lora.robust import ChangeRule
 from fleetlora.lora.robust_rules import ROBUST_RULES
 from fleetlora.settings import quantity
@@ -40,12 +42,17 @@ class NormClip(ChangeRule):
         None, "1", "norm-clip: fixed bound of the head's norm instead", "arXiv 1911.07963", gt=0
     )
 
-    def mean(self, changes: Sequence[Change], parts: Sequence[float]) -> Change:
-        """Return the weighted mean of the clipped changes; a layer's is over those who hold it."""
+    def mean(
+        self, changes: Sequence[Change], parts: Sequence[float], changed: Tensor | None = None
+    ) -> Change:
+        """Return the weighted mean of the clipped changes, of a layer or row over those who hold it."""
         found = norms(changes)
-        medians = (self.factor * torch.quantile(found, 0.5, dim=0)).tolist()
+        medians = torch.quantile(found, 0.5, dim=0)
+        if changed is not None and changed.any():
+            medians[1] = torch.quantile(found[changed.any(1), 1], 0.5)
         fixed = (self.layers_norm, self.head_norm)
-        bound = torch.tensor([m if f is None else f for m, f in zip(medians, fixed, strict=True)])
+        mine = (self.factor * medians).tolist()
+        bound = torch.tensor([m if f is None else f for m, f in zip(mine, fixed, strict=True)])
         kept = torch.where(found > bound, bound.double() / found.clamp(min=1e-300), 1.0)
         layers = {}
         for name, held in owners(changes, parts).items():
@@ -54,9 +61,9 @@ class NormClip(ChangeRule):
                 torch.cat([share * B for share, B, _ in pairs], dim=1),
                 torch.cat([A for _, _, A in pairs], dim=0),
             )
-        share = torch.tensor(parts, dtype=torch.float64) * kept[:, 1]
-        head = {
-            name: torch.tensordot(share, torch.stack([change.head[name] for change in changes]), dims=1)
-            for name in changes[0].head
-        }
-        return Change(layers, head)
+        share, heads = torch.tensor(parts, dtype=torch.float64), heads_of(changes)
+        if changed is None:
+            share = share * kept[:, 1]
+            return Change(layers, {n: torch.tensordot(share, values, dims=1) for n, values in heads.items()})
+        rows = share_rows(share[:, None] * changed) * kept[:, 1:]
+        return Change(layers, {n: torch.einsum("nc,nc...->c...", rows, v) for n, v in heads.items()})

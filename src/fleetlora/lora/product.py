@@ -61,6 +61,11 @@ class Product(SummedRule):
         False, "1", "average a class's row of the head over those updates alone that changed it"
     )
 
+    @property
+    def by_row(self) -> bool:
+        """``keep_classes``."""
+        return self.keep_classes
+
     def merge(self, updates: Sequence[Adapter], weights: Sequence[float], model: Adapter) -> Adapter:
         """Return the weighted sum of the updates' products, and what they never received if that is kept."""
         if not self.keep_tail:

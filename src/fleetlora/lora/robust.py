@@ -7,9 +7,11 @@ the place of their weighted mean, which is sound where a model is a sum of produ
     model' = what the aggregation rule makes of what was sent out, unchanged  +  robust mean of the changes
 
 With the plain weighted mean this is the aggregation rule itself, for that is linear in the products (FLoRA,
-FlexLoRA, FedRA, and the product rule with or without ``keep_tail``; where ``max_rank`` cuts, the sum is cut
-once more). FedIT, HetLoRA and FFA average A and B apart, so no change of a product can be added to their
-models; they take the selecting kind alone.
+FlexLoRA, FedRA, and the product rule with or without ``keep_tail`` and ``keep_classes``; where ``max_rank``
+cuts, the sum is cut once more). As a layer's mean is over those that hold it, with ``keep_classes`` that of a
+row of the head is over those that changed it: among many that left it alone, theirs would be trimmed away.
+FedIT, HetLoRA and FFA average A and B apart, so no change of a product can be added to their models; they
+take the selecting kind alone.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from fleetlora.errors import ConfigError
 from fleetlora.lora.adapter import Adapter
-from fleetlora.lora.aggregation import AggregationRule, shares
+from fleetlora.lora.aggregation import AggregationRule, changed_rows, shares
 from fleetlora.lora.changes import Change, change_of
 from fleetlora.lora.robust_rules import ROBUST_RULES
 from fleetlora.lora.summed import SummedRule, products_of
@@ -86,7 +91,9 @@ class ChangeRule(RobustRule, ABC):
         """Return the model as it would be had nobody changed anything, and the robust mean on top."""
         assert isinstance(rule, SummedRule)  # check() has refused others
         parts = shares(weights, len(updates))
-        mean = self.mean([change_of(r, u) for r, u in zip(received, updates, strict=True)], parts)
+        pairs = list(zip(received, updates, strict=True))
+        changed = torch.stack([changed_rows(u, r) for r, u in pairs]) if rule.by_row else None
+        mean = self.mean([change_of(r, u) for r, u in pairs], parts, changed)
         still = rule.merge(received, weights, model)
         names = dict.fromkeys([*still.names, *mean.layers])
         layers = {
@@ -98,10 +105,14 @@ class ChangeRule(RobustRule, ABC):
         return rule.summed(layers, still.alpha, head)
 
     @abstractmethod
-    def mean(self, changes: Sequence[Change], parts: Sequence[float]) -> Change:
+    def mean(
+        self, changes: Sequence[Change], parts: Sequence[float], changed: Tensor | None = None
+    ) -> Change:
         """Return the robust mean of n changes.
 
         Args:
             changes: At least one.
             parts: (n,) their shares, which sum to one.
+            changed: (n, classes) which of them count in each row of the head, zero where none does; all
+                of them in every row if not given.
         """

@@ -25,6 +25,11 @@ __all__ = ["SummedRule", "products_of"]
 class SummedRule(PlainRule):
     """The model holds the components of a sum of products, split evenly between B and A."""
 
+    @property
+    def by_row(self) -> bool:
+        """Whether a row of the head is averaged over those alone that changed it."""
+        return False
+
     def start(self, init: Adapter) -> Adapter:
         """Return ``init`` in the rule's own form."""
         return self.combine([init], [1.0])
