@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from fleetlora.federation.attack import Attack, AttackSettings
+from fleetlora.federation.defence import DefenceSettings
+from fleetlora.federation.gate import Gate
 from fleetlora.federation.learner import Jobs
 from fleetlora.federation.lora_learner import LoraLearner
 from fleetlora.federation.uploads import Upload
@@ -300,6 +302,16 @@ def test_at_the_cloud_a_row_counts_with_the_samples_of_those_that_changed_it(
     subject.sync(0)
     np.testing.assert_allclose(head(subject)[0], 2.0)
     assert not head(subject)[1:].any()
+
+
+def test_updates_that_multi_krum_leaves_out_stand_behind_no_row(backbone: Backbone, data: Texts) -> None:
+    """Two of ten are left out; of the eight that are merged, which stand for ten, two set the row to 1."""
+    values = {(0, 0): 100.0, (0, 1): -100.0, (0, 2): 1.0, (0, 3): 1.0, (0, 10): 3.0}
+    subject = one_row(backbone, data, values)
+    subject.gate = Gate(subject.rule, DefenceSettings(rule="multi-krum", rule_options={"share": 0.2}), 1)
+    subject.train(0, 0, TEN_AND_ONE, 0.0)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], (2.5 * 1.0 + 1 * 3.0) / 3.5, rtol=1e-6)
 
 
 def test_samples_behind_a_row_add_up_over_the_rounds_until_a_sync_and_a_restart(

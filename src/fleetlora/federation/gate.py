@@ -92,6 +92,11 @@ class Gate:
             refused += large
         return taken, refused
 
+    def chosen(self, uploads: Sequence[Upload]) -> list[Upload]:
+        """Return those of one RSU's accepted updates that :meth:`merge` merges."""
+        mine = self.robust.chosen([u.received for u in uploads], [u.adapter for u in uploads])
+        return [uploads[i] for i in mine]
+
     def merge(self, uploads: Sequence[Upload], model: Adapter) -> Adapter:
         """Return the model that accepted updates of one RSU make of its model before the round."""
         return self.robust.merge(

@@ -56,12 +56,16 @@ class _Models:
     weight: dict[int, float] = field(default_factory=dict)
     rows: dict[int, Tensor] = field(default_factory=dict)
 
-    def take(self, rsu: int, model: Adapter, uploads: Sequence[Upload]) -> None:
-        """Put an RSU's model in the place of its last one, and count the samples behind it."""
-        changed = torch.stack([u.samples * changed_rows(u.adapter, u.received).double() for u in uploads])
+    def take(self, rsu: int, model: Adapter, uploads: Sequence[Upload], merged: Sequence[Upload]) -> None:
+        """Put an RSU's model in the place of its last one, and count the samples behind it.
+
+        Where only some of the uploads were merged, these stand for the samples of all.
+        """
+        weight, heard = (sum(upload.samples for upload in some) for some in (uploads, merged))
+        changed = torch.stack([u.samples * changed_rows(u.adapter, u.received).double() for u in merged])
         self.rsu[rsu] = model
-        self.weight[rsu] = self.weight.get(rsu, 0.0) + sum(upload.samples for upload in uploads)
-        self.rows[rsu] = self.rows.get(rsu, 0.0) + changed.sum(0)
+        self.weight[rsu] = self.weight.get(rsu, 0.0) + weight
+        self.rows[rsu] = self.rows.get(rsu, 0.0) + weight * changed.sum(0) / heard
 
     def forget(self) -> None:
         """Drop the RSUs' models: all of them begin from the cloud's."""
@@ -214,7 +218,7 @@ class LoraLearner:
         taken, refused = self.gate.admit(task, round, uploads)
         for rsu in sorted({upload.rsu for upload in taken}):
             mine = [upload for upload in taken if upload.rsu == rsu]
-            models.take(rsu, self.gate.merge(mine, models.at(rsu)), mine)
+            models.take(rsu, self.gate.merge(mine, models.at(rsu)), mine, self.gate.chosen(mine))
         return Learned(
             np.array([r.loss_before for r in results]),
             np.array([r.loss_after for r in results]),

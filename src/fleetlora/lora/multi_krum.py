@@ -19,7 +19,6 @@ from collections.abc import Sequence
 import torch
 
 from fleetlora.lora.adapter import Adapter
-from fleetlora.lora.aggregation import AggregationRule
 from fleetlora.lora.changes import change_of, square_distances
 from fleetlora.lora.robust import RobustRule
 from fleetlora.lora.robust_rules import ROBUST_RULES
@@ -38,20 +37,12 @@ class MultiKrum(RobustRule):
 
     share: float = quantity(0.25, "1", "multi-krum: part of the updates that may be poison", ge=0, lt=0.5)
 
-    def merge(
-        self,
-        rule: AggregationRule,
-        received: Sequence[Adapter],
-        updates: Sequence[Adapter],
-        weights: Sequence[float],
-        model: Adapter,
-    ) -> Adapter:
-        """Return what the aggregation rule makes of the chosen updates."""
-        chosen = list(range(len(updates)))
-        if len(updates) > 1:
-            apart = square_distances([change_of(r, u) for r, u in zip(received, updates, strict=True)])
-            chosen = krum_choice(_common_scale(apart), self.share)
-        return rule.merge([updates[i] for i in chosen], [weights[i] for i in chosen], model)
+    def chosen(self, received: Sequence[Adapter], updates: Sequence[Adapter]) -> list[int]:
+        """Return the updates that stand closest to their neighbours."""
+        if len(updates) == 1:
+            return [0]
+        apart = square_distances([change_of(r, u) for r, u in zip(received, updates, strict=True)])
+        return krum_choice(_common_scale(apart), self.share)
 
 
 def krum_choice(apart: torch.Tensor, share: float) -> list[int]:

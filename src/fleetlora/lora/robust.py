@@ -43,6 +43,10 @@ class RobustRule(Settings):
             ConfigError: Names both.
         """
 
+    def chosen(self, received: Sequence[Adapter], updates: Sequence[Adapter]) -> list[int]:
+        """Return which updates are merged at all, in their order: every one, if not said otherwise."""
+        return list(range(len(updates)))
+
     def merge(
         self,
         rule: AggregationRule,
@@ -51,7 +55,7 @@ class RobustRule(Settings):
         weights: Sequence[float],
         model: Adapter,
     ) -> Adapter:
-        """Return the model that updates make of ``model``.
+        """Return the model that updates make of ``model``: what the aggregation rule makes of the chosen.
 
         Args:
             rule: The aggregation rule.
@@ -60,7 +64,8 @@ class RobustRule(Settings):
             weights: Samples behind each update.
             model: The model before this round.
         """
-        return rule.merge(updates, weights, model)
+        mine = self.chosen(received, updates)
+        return rule.merge([updates[i] for i in mine], [weights[i] for i in mine], model)
 
 
 @ROBUST_RULES.register("mean")
