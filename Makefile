@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,477 Warsaw buses; leaves runs/demo/report.html
-	$(BIN)/fleetlora run warsaw --out $(OUT) --overwrite
+demo: $(STAMP)  ## Fine-tune MiniLM on two tasks over the real GPS of 1,477 Warsaw buses, with UCB-DUAL; leaves runs/demo/report.html
+	$(BIN)/fleetlora run warsaw --method ucb-dual --out $(OUT) --overwrite
 	@echo "open $(OUT)/report.html"
 
 # One thread a worker: two workers with two threads each would wait for one another on two cores.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from fleetlora.roadside import Contacts, Corridor, Greedy, Placement, find_contacts
 from fleetlora.traces import Table, Tracks, load_tracks
+from tests.large import ABSENT, LARGE
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "traces"
-MORNING = SHARED / "warsaw_buses_20240219_0940_1105.csv.gz"
+MORNING = LARGE / "traces" / "warsaw_buses_20240219_0940_1105.csv.gz"
 COVERAGE_M, RATIO, TRIGGER_S = 400.0, 1.21, 0.256
 
 
@@ -19,7 +17,7 @@ def contacts_of(placement: Placement, tracks: Tracks) -> Contacts:
     return find_contacts(tracks, placement.place(tracks, COVERAGE_M), COVERAGE_M, RATIO, TRIGGER_S)
 
 
-@pytest.mark.skipif(not MORNING.exists(), reason="needs ../shared/data")
+@pytest.mark.skipif(not MORNING.exists(), reason=ABSENT)
 def test_corridor_gives_hundreds_of_handoffs_on_warsaw_2024() -> None:
     whole, _ = load_tracks(Table(path=str(MORNING)))
     tracks = whole.window(600.0, 600.0 + 23 * 60.0)

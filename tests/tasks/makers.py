@@ -10,8 +10,6 @@ import numpy as np
 
 WORDS = ("the", "car", "stops", "at", "red", "light", "green", "go", "turn", "left", "right", "now", "please")
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
 
 def save_text_backbone(folder: Path, **config: Any) -> Path:
     """Save a WordPiece tokenizer and a BERT configuration, without weights."""

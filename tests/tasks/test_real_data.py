@@ -20,11 +20,12 @@ from fleetlora.tasks import (
     schedule_many,
 )
 from fleetlora.tasks.sources import Clinc150, Npz, TextFile
-from tests.tasks.makers import SHARED, save_image_backbone
+from tests.large import ABSENT, LARGE
+from tests.tasks.makers import save_image_backbone
 
-TEXT, IMAGES = SHARED / "text", SHARED / "images"
+TEXT, IMAGES = LARGE / "text", LARGE / "images"
 
-needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the development data is not here")
+needs_data = pytest.mark.skipif(not LARGE.is_dir(), reason=ABSENT)
 
 
 @pytest.mark.slow

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from hypothesis import strategies as st
 
 from fleetlora.traces import Cleaning, RawFixes, Tracks
+from tests.large import LARGE
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "traces"
+DATA = LARGE / "traces"
 
 #: Keeps everything that can be kept.
 LENIENT = Cleaning(max_speed_mps=1e6, gap_s=1e6, min_fixes=2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fleetlora.traces import Cabspotting, RawFixes, Table, clean, info, load_tracks
+from tests.large import ABSENT
 from tests.traces.making import DATA, same_tracks
 
 FLEETS = {
@@ -20,7 +21,7 @@ FLEETS = {
     "austin_capmetro_20170418": (318, "EPSG:32614"),
 }
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real traces in ../shared/data are absent")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
 
 
 def path_of(name: str) -> Path:

@@ -17,9 +17,10 @@ from fleetlora.traces.sumo_inputs import read_scenario, silenced
 from fleetlora.traces.sumo_net import junctions
 from fleetlora.traces.sumo_run import Run, simulate
 from fleetlora.traces.sumo_scenario import SumoScenario
+from tests.large import ABSENT, LARGE
 from tests.traces.sumo_making import DETECTORS, make_scenario, require_sumo, write_config
 
-BOLOGNA = Path(__file__).parents[2].parent / "shared" / "data" / "sumo" / "bologna" / "pasubio"
+BOLOGNA = LARGE / "sumo" / "bologna" / "pasubio"
 
 
 @pytest.fixture(scope="session")
@@ -339,7 +340,7 @@ def test_a_real_scenario_drives_past_its_own_junctions(tmp_path: Path) -> None:
 def test_bologna_with_detectors_and_buses_runs_and_stays_clean() -> None:
     require_sumo()
     if not BOLOGNA.is_dir():
-        pytest.skip("no Bologna scenario in ../shared/data")
+        pytest.skip(ABSENT)
     before = {path.name for path in BOLOGNA.iterdir()}
     raw = read(BOLOGNA / "run.sumocfg", end_s=120, period_s=2)
     assert len(set(raw.vehicle)) > 200
