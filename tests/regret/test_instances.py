@@ -9,6 +9,7 @@ from scipy.optimize import linprog
 from fleetlora.errors import InputError
 from fleetlora.regret import INSTANCES, Instance, Piece
 from fleetlora.regret.instances import find_instance
+from fleetlora.scheduling import best_mix
 
 ALL = pytest.mark.parametrize("name", list(INSTANCES))
 
@@ -16,17 +17,19 @@ ALL = pytest.mark.parametrize("name", list(INSTANCES))
 @ALL
 def test_the_optimum_is_what_a_solver_finds(name: str) -> None:
     instance = INSTANCES[name]
-    for piece, mix in zip(instance.pieces, instance.optima, strict=True):
-        classes, arms = piece.reward.shape
-        weight = np.repeat(instance.share, arms)
-        found = linprog(
-            -weight * piece.reward.ravel(),
-            A_ub=(weight * piece.cost.ravel())[None],
-            b_ub=[instance.rho],
-            A_eq=np.kron(np.eye(classes), np.ones(arms)),  # nobody may sit out
-            b_eq=np.ones(classes),
-        )
-        assert mix.value == pytest.approx(-found.fun, abs=1e-9)
+    reward = np.concatenate([piece.reward for piece in instance.pieces])
+    cost = np.concatenate([piece.cost for piece in instance.pieces])
+    contexts, arms = reward.shape
+    weight = np.repeat(np.outer(instance.lengths, instance.share), arms)
+    found = linprog(
+        -weight * reward.ravel(),
+        A_ub=(weight * cost.ravel())[None],  # one budget for all pieces
+        b_ub=[instance.rho],
+        A_eq=np.kron(np.eye(contexts), np.ones(arms)),  # nobody may sit out
+        b_eq=np.ones(contexts),
+    )
+    assert instance.lengths @ [mix.value for mix in instance.optima] == pytest.approx(-found.fun, abs=1e-9)
+    for mix in instance.optima:
         assert mix.price == pytest.approx(-found.ineqlin.marginals[0], abs=1e-9)
 
 
@@ -35,7 +38,7 @@ def test_no_optimum_sits_out_and_slater_holds(name: str) -> None:
     instance = INSTANCES[name]
     for mix in instance.optima:
         assert mix.probabilities[:, 0] == pytest.approx(0.0, abs=1e-12)
-        assert mix.cost == pytest.approx(instance.rho)
+    assert instance.lengths @ [mix.cost for mix in instance.optima] == pytest.approx(instance.rho)
     assert instance.slack > 0.1
     assert max(mix.price for mix in instance.optima) < 20 / 2, "lambda_max is twice lambda* and more"
 
@@ -48,12 +51,22 @@ def test_the_stationary_optimum_by_hand() -> None:
     assert mix.probabilities[0].tolist() == pytest.approx([0, 0, 0.5, 0, 0.5, 0])
 
 
-def test_the_drifting_optima_by_hand() -> None:
-    # ranks 4 and 32: (0.4 − 0.2)/(0.9 − 0.2) = 2/7 of the way from 0.45 to 0.95, slope 0.5/0.7
-    # ranks 2 and 16: (0.4 − 0.1)/(0.6 − 0.1) = 3/5 of the way from 0.40 to 0.80, slope 0.4/0.5
-    _, second, third = INSTANCES["drifting"].optima
-    assert (second.value, second.price) == pytest.approx((0.45 + 0.5 * 2 / 7, 5 / 7))
-    assert (third.value, third.price) == pytest.approx((0.40 + 0.4 * 3 / 5, 0.8))
+def test_the_drifting_optimum_by_hand_moves_joules_to_where_they_earn_most() -> None:
+    # the steep edges cost 0.2, 0.2 and 0.1; of the 1.2 for three decisions 0.7 is left. Rank 4 to 16 in the
+    # first piece has slope 0.4/0.4 and takes 0.4; rank 2 to 16 in the third, 0.4/0.5, has 3/5 of its 0.5;
+    # rank 4 to 32 in the second, 0.5/0.7, has none
+    first, second, third = INSTANCES["drifting"].optima
+    assert (first.value, first.cost) == pytest.approx((0.9, 0.6))
+    assert (second.value, second.cost) == pytest.approx((0.45, 0.2))
+    assert (third.value, third.cost) == pytest.approx((0.40 + 0.4 * 3 / 5, 0.1 + 0.5 * 3 / 5))
+    assert [first.price, second.price, third.price] == pytest.approx([0.8, 0.8, 0.8])
+
+
+def test_a_budget_for_every_piece_apart_earns_less() -> None:
+    drifting = INSTANCES["drifting"]
+    apart = [best_mix(piece.reward, piece.cost, drifting.share, 0.4).value for piece in drifting.pieces]
+    assert 80_000 * np.mean(apart) == pytest.approx(51_543, abs=1)
+    assert 80_000 * np.mean([mix.value for mix in drifting.optima]) == pytest.approx(53_067, abs=1)
 
 
 def test_the_newcomers_optimum_by_hand() -> None:

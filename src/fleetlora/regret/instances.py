@@ -2,13 +2,16 @@
 
 An instance is a fleet of N places. In every round each place holds one vehicle, which chooses one arm or
 sits out. Reward and cost of arm a for a vehicle of class d are random in [0, 1], with means u(d, a) and
-c(d, a). No policy that spends at most rho per decision can earn more on average than the linear programme
+c(d, a) that may change between pieces k of the horizon. No policy that spends at most rho per decision over
+the whole horizon can earn more on average than the linear programme
 
-    OPT = max_p sum_d w(d) sum_a p(d, a) u(d, a)
-          subject to  sum_d w(d) sum_a p(d, a) c(d, a) <= rho,   sum_a p(d, a) <= 1,   p >= 0,
+    OPT = max_p sum_k l(k) sum_d w(d) sum_a p(k, d, a) u(k, d, a)
+          subject to  sum_k l(k) sum_d w(d) sum_a p(k, d, a) c(k, d, a) <= rho,
+                      sum_a p(k, d, a) <= 1,   p >= 0,
 
-where w(d) is the share of places with class d and what p leaves over is sitting out. The dual variable of the
-budget, lambda*, is what the price of UCB-DUAL has to find. No optimum here sits out, so that policies that
+where l(k) is the part of the horizon that piece k has, w(d) is the share of places with class d, and what p
+leaves over is sitting out. Joules may move from one piece to another: the budget has one dual variable,
+lambda*, which is what the price of UCB-DUAL has to find. No optimum here sits out, so that policies that
 cannot sit out have the same one.
 """
 
@@ -89,9 +92,25 @@ class Instance:
         return np.bincount(self.device) / len(self.device)
 
     @cached_property
+    def lengths(self) -> Floats:
+        """(K,) part of the horizon that each piece has."""
+        return np.diff([piece.begins for piece in self.pieces], append=1.0)
+
+    @cached_property
     def optima(self) -> tuple[Mix, ...]:
-        """The solution of the linear programme of every piece."""
-        return tuple(best_mix(piece.reward, piece.cost, self.share, self.rho) for piece in self.pieces)
+        """What the best policy of the whole horizon plays in each piece; they are contexts of one LP."""
+        reward = np.concatenate([piece.reward for piece in self.pieces])
+        cost = np.concatenate([piece.cost for piece in self.pieces])
+        whole = best_mix(reward, cost, np.outer(self.lengths, self.share).ravel(), self.rho)
+        return tuple(
+            Mix(
+                part,
+                value=float(self.share @ (part[:, 1:] * piece.reward).sum(axis=1)),
+                cost=float(self.share @ (part[:, 1:] * piece.cost).sum(axis=1)),
+                price=whole.price,
+            )
+            for part, piece in zip(np.split(whole.probabilities, len(self.pieces)), self.pieces, strict=True)
+        )
 
     @property
     def slack(self) -> float:

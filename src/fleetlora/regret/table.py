@@ -18,11 +18,10 @@ def lines(study: Mapping[str, Any]) -> Iterator[str]:
     """
     for name, instance in study["instances"].items():
         optimum = " → ".join(f"{piece['value']:.3f}" for piece in instance["optima"])
-        price = " → ".join(f"{piece['price']:.3f}" for piece in instance["optima"])
         yield f"{name}: {instance['about']}"
         yield (
             f"  T = {instance['horizon']:,}, N = {instance['places']}, {study['seeds']} seeds, "
-            f"rho = {instance['rho']:g}, OPT = {optimum}, lambda* = {price}"
+            f"rho = {instance['rho']:g}, OPT = {optimum}, lambda* = {instance['optima'][0]['price']:.3f}"
         )
         yield _ROW.format("", "regret", "slope", "violation", "slope", "overspent").rstrip()
         for policy, found in instance["policies"].items():
