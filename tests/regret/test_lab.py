@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fleetlora.errors import InputError
@@ -66,6 +67,16 @@ def test_every_instance_has_contenders_of_its_own() -> None:
         names = [contender.name for contender in default_contenders(name)]
         assert set(names) <= set(CONTENDERS)
         assert len(names) >= 2
+
+
+def test_rivals_have_their_papers_constants_and_end_with_the_budget() -> None:
+    study = run_lab(400, 2, instances=["stationary"], policies=["ucb-alp", "ucb-bv", "primal-dual-bwk"])
+    found = study["instances"]["stationary"]["policies"]
+    assert found["ucb-alp"]["options"] == found["ucb-bv"]["options"] == {"exploration": 1.0}
+    assert found["primal-dual-bwk"]["options"]["confidence"] == pytest.approx(np.log(2 * 80_000 * 5), rel=0.1)
+    for policy in found.values():
+        assert policy["until_spent"]
+        assert policy["overspending"]["mean"][-1] < 8, "one round's decisions"
 
 
 def test_any_registered_policy_can_be_played() -> None:

@@ -157,6 +157,7 @@ def _conclude(
         "policy": contender.policy,
         "options": dict(contender.options),
         "about": contender.about,
+        "until_spent": contender.until_spent,
         "regret": measured("regret", regret),
         "violation": measured("violation", np.maximum(0.0, excess)),
         "overspending": measured("overspending", np.maximum(0.0, overspent)),

@@ -4,10 +4,11 @@ The lab plays the real policy classes through the same contract as the round loo
 costs are Beta variables about the instance's means, drawn in blocks for every arm whether it is chosen or
 not, so that policies under one seed meet the same luck.
 
-Regret is *pseudo*-regret, the means of the chosen arms against the optimum; spending is taken both ways, by
-the means of the chosen arms and as it was really drawn:
+Regret is *pseudo*-regret, the means of the chosen arms against those of the best policy of the whole horizon,
+which earns OPT(t) a decision in round t; spending is taken both ways, by the means of the chosen arms and as
+it was really drawn:
 
-    R(T) = sum_t sum_i (OPT − u(d_i, a_i))
+    R(T) = sum_t sum_i (OPT(t) − u(d_i, a_i))
     X(T) = sum_t sum_i (c(d_i, a_i) − rho)         the excess;       its violation is V(T) = max(0, X(T))
     Y(T) = sum_t sum_i (cost drawn − rho)          the overspending; its violation is     max(0, Y(T))
 
@@ -66,7 +67,12 @@ def grid(horizon: int) -> Ints:
 
 
 def play(
-    policy: Policy, instance: Instance, horizon: int, seed: int, stopped: Callable[[], bool] = lambda: False
+    policy: Policy,
+    instance: Instance,
+    horizon: int,
+    seed: int,
+    stopped: Callable[[], bool] = lambda: False,
+    until_spent: bool = False,
 ) -> Curve:
     """Play ``horizon`` rounds of ``instance``.
 
@@ -76,12 +82,13 @@ def play(
         horizon: T, rounds.
         seed: Seed of the draws and of the policy's own choices.
         stopped: Is asked now and then whether to give up.
+        until_spent: Whether all sit out for good after the round in which the ledger comes to rho·N·T.
 
     Raises:
         KeyboardInterrupt: It was told to give up.
         InputError: The policy broke its contract.
     """
-    table = _Table(policy, instance, horizon, seed)
+    table = _Table(policy, instance, horizon, seed, until_spent)
     luck = stream(seed, "regret", instance.name, "draws")
     sums = np.zeros(3)  # regret, excess, overspent
     marks = grid(horizon)
@@ -129,11 +136,14 @@ def _expected(instance: Instance, piece: int, arm: Ints) -> tuple[Floats, Floats
 class _Table:
     """Where a policy meets an instance: makes its offers, pays what it chose, and keeps the account."""
 
-    def __init__(self, policy: Policy, instance: Instance, horizon: int, seed: int) -> None:
+    def __init__(
+        self, policy: Policy, instance: Instance, horizon: int, seed: int, until_spent: bool
+    ) -> None:
         self.policy, self.instance, self.horizon = policy, instance, horizon
         self.rng = stream(seed, "regret", instance.name, "choices")
         self.allotted_j = instance.rho * instance.places * SCALE_J
-        self.total_j = 0.0
+        self.total_j, self.budget_j = 0.0, self.allotted_j * horizon
+        self.most_j = self.budget_j if until_spent else np.inf
         places = instance.places
         self._whole = np.arange(places)
         self._zeros, self._ones = np.zeros(places), np.ones(places)
@@ -157,6 +167,9 @@ class _Table:
         spent, price = np.zeros(rounds), np.zeros(rounds)
         predicted_j = self.instance.pieces[piece].cost[self.instance.device] * SCALE_J
         for k in range(rounds):
+            if self.total_j >= self.most_j:
+                price[k:] = self.policy.price
+                break
             offers = self._offers(first + k, predicted_j)
             ranks = checked_ranks(self.policy, self.policy.select(offers, self.rng), offers)
             rows = self._whole if ranks.all() else np.flatnonzero(ranks)
@@ -198,6 +211,5 @@ class _Table:
         )
         spent_j = float(joules.sum())
         self.total_j += spent_j
-        budget_j = self.allotted_j * self.horizon
         progress = (offers.round + 1) / self.horizon
-        self.policy.settle(Account(spent_j, self.allotted_j, self.total_j, budget_j, progress))
+        self.policy.settle(Account(spent_j, self.allotted_j, self.total_j, self.budget_j, progress))

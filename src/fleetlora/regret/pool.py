@@ -31,7 +31,8 @@ class Play:
         """Play it."""
         instance = INSTANCES[self.instance]
         rounds = instance.rounds(self.horizon)
-        return play(self.contender.make(instance, rounds), instance, rounds, self.seed, _stopped)
+        policy = self.contender.make(instance, rounds)
+        return play(policy, instance, rounds, self.seed, _stopped, self.contender.until_spent)
 
 
 def run_plays(plays: Sequence[Play], jobs: int) -> Iterator[tuple[int, Curve]]:
