@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,17 @@ def test_what_is_recorded_is_whole_and_can_be_written(small: dict[str, Any]) -> 
         assert word in said
 
 
+def test_the_table_shows_both_measures_of_the_budget_with_their_slopes(small: dict[str, Any]) -> None:
+    free = small["instances"]["stationary"]["policies"]["ucb"]
+    heads, row = next((a, b) for a, b in pairwise(lines(small)) if b.split()[:1] == ["ucb-dual-paper"])
+    assert heads.split() == ["regret", "slope", "overspent", "slope", "violation", "slope"]
+    (said,) = [line for line in lines(small) if line.split()[0] == "ucb"]
+    for key in ("overspending", "violation"):
+        assert f"{free[key]['mean'][-1]:,.0f}" in said
+        assert f"{free[key]['exponent']['value']:.2f}" in said
+    assert len(row.split()) >= 6
+
+
 def test_the_number_of_processes_changes_nothing() -> None:
     arguments: dict[str, Any] = {"policies": ["ucb-dual", "random"], "instances": ["newcomers", "drifting"]}
     assert run_lab(150, 2, jobs=1, **arguments) == run_lab(150, 2, jobs=2, **arguments)
@@ -76,6 +88,7 @@ def test_rivals_have_their_papers_constants_and_end_with_the_budget() -> None:
     assert found["primal-dual-bwk"]["options"]["confidence"] == pytest.approx(np.log(2 * 80_000 * 5), rel=0.1)
     for policy in found.values():
         assert policy["until_spent"]
+        assert policy["regret"]["exponent"] is None, "within a play that is planned to its end"
         assert policy["overspending"]["mean"][-1] < 8, "one round's decisions"
 
 

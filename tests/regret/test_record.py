@@ -40,7 +40,7 @@ def test_a_figure_names_every_policy_with_its_slope(study: dict[str, Any], tmp_p
     draw_lab(study, tmp_path)
     assert stem.with_suffix(".svg").read_bytes() == first, "the same study gives the same bytes"
     for name, policy in study["instances"]["stationary"]["policies"].items():
-        for key in ("regret", "violation"):
+        for key in ("regret", "overspending", "violation"):
             assert f"<!-- {legend(name, policy[key])} -->" in drawn
 
 

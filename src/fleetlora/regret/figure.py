@@ -1,4 +1,4 @@
-"""The lab's figures: regret and violation against rounds, both axes logarithmic.
+"""The lab's figures: regret, overspending and violation against rounds, both axes logarithmic.
 
 They are drawn from what ``regret.json`` holds, so that they can be drawn again without playing.
 """
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_lab", "legend"]
 
-_PANELS = (("regret", "Regret", "R(T)"), ("violation", "Violation of the budget", "V(T)"))
+_PANELS = (
+    ("regret", "Regret", "R(T)"),
+    ("overspending", "Overspending, as drawn", "Y⁺(T)"),
+    ("violation", "Violation, by means", "X⁺(T)"),
+)
 
 
 def draw_lab(study: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -38,8 +42,8 @@ def draw_lab(study: Mapping[str, Any], folder: Path) -> list[Path]:
 
     stems = []
     for name, instance in study["instances"].items():
-        with new_canvas(9.6, 4.4) as canvas:
-            for axes, panel in zip(canvas.subplots(1, 2), _PANELS, strict=True):
+        with new_canvas(13.2, 6.0) as canvas:
+            for axes, panel in zip(canvas.subplots(1, len(_PANELS)), _PANELS, strict=True):
                 _draw(axes, instance, *panel)
             canvas.suptitle(f"{name}: {instance['about']}", fontsize=10, color=GREY.light)
             stems.append(folder / name)
@@ -80,7 +84,7 @@ def _draw(axes: Axes, instance: Mapping[str, Any], key: str, title: str, symbol:
     axes.set_title(title, loc="left")
     axes.grid(color=GRID.light, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(loc="upper left", frameon=False, fontsize=7.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), frameon=False, fontsize=8)
 
 
 def _positive(values: list[float]) -> np.ndarray:

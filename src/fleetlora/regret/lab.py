@@ -144,7 +144,8 @@ def _conclude(
         rng = stream(0, "regret", problem.name, contender.name, name)
         interval = band(values, rng)
         late = at >= fitted_from(rounds)
-        steady = len(problem.pieces) == 1  # across changes a slope would be that of the kinks
+        # across changes a slope is that of the kinks; who plans with T is elsewhere at t < T than if T were t
+        steady = len(problem.pieces) == 1 and not contender.until_spent
         slope = fit_exponent(at[late].astype(float), values[:, late], rng) if steady else None
         return {
             "mean": _numbers(interval.mean),

@@ -7,14 +7,16 @@ from typing import Any
 
 __all__ = ["lines"]
 
-_ROW = "  {:<20}{:>9}  {:<18}{:>9}  {:<19}{:>9}"
+_ROW = "  {:<20}{:>9}  {:<18}{:>9}  {:<20}{:>9}  {:<19}"
+_MEASURES = ("regret", "overspending", "violation")
 
 
 def lines(study: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a table.
 
-    Regret, violation and overspending are means over seeds after the last round; slopes come with their 95 %
-    interval, or as a dash where the curve is not positive throughout or the means change.
+    Regret, overspending (of the costs drawn) and violation (of their means) are means over seeds after the
+    last round; slopes come with their 95 % interval, or as a dash where the curve is not positive throughout,
+    the means change, or the play is one until the budget is spent.
     """
     for name, instance in study["instances"].items():
         optimum = " → ".join(f"{piece['value']:.3f}" for piece in instance["optima"])
@@ -23,16 +25,14 @@ def lines(study: Mapping[str, Any]) -> Iterator[str]:
             f"  T = {instance['horizon']:,}, N = {instance['places']}, {study['seeds']} seeds, "
             f"rho = {instance['rho']:g}, OPT = {optimum}, lambda* = {instance['optima'][0]['price']:.3f}"
         )
-        yield _ROW.format("", "regret", "slope", "violation", "slope", "overspent").rstrip()
+        yield _ROW.format("", "regret", "slope", "overspent", "slope", "violation", "slope").rstrip()
         for policy, found in instance["policies"].items():
-            yield _ROW.format(
-                policy,
-                f"{found['regret']['mean'][-1]:,.0f}",
-                _slope(found["regret"]["exponent"]),
-                f"{found['violation']['mean'][-1]:,.0f}",
-                _slope(found["violation"]["exponent"]),
-                f"{found['overspending']['mean'][-1]:,.0f}",
-            )
+            cells = [
+                cell
+                for name in _MEASURES
+                for cell in (f"{found[name]['mean'][-1]:,.0f}", _slope(found[name]["exponent"]))
+            ]
+            yield _ROW.format(policy, *cells).rstrip()
 
 
 def _slope(exponent: Mapping[str, float | None] | None) -> str:
