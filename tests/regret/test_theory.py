@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fleetlora.federation.reward import reward
 from fleetlora.regret import INSTANCES, play
 from fleetlora.rng import stream
 from fleetlora.scheduling import Account, Offers, UcbDual
 from fleetlora.scheduling.estimates import Estimates
 from fleetlora.testing import example_context, example_offers
+from tests.scheduling.fleet import context, offers
 
 PAPER = {"skip": False, "pooled": False, "foresight": False}
 
@@ -89,6 +92,29 @@ def test_step_3_widths_add_up_to_a_root(pooled: bool, rows: int, most: int) -> N
     pulls, arms = 2000 * 8, 5
     bound = 8 * 0.75 * np.sqrt(arms * rows * pulls * np.log(pulls)) + 2 * arms * most * rows
     assert 0 < policy.widths <= bound
+
+
+def test_foresight_prefers_by_gain_less_latency_and_not_by_what_is_paid() -> None:
+    # rank 2 gains 0.1 always and takes a quarter of the deadline; rank 4 gains 0.5 in a fifth of all rounds
+    # and takes half: paid 0.1 − 0.05 = 0.05 and 0.2 · (0.5 − 0.1) = 0.08, foreseen 0.05 and 0.1 − 0.1 = 0
+    about = context(1, np.array([2, 4]), devices=1)
+    deadline_s, latency_s = about.deadline_s, about.deadline_s * np.array([0.25, 0.5])
+    gains = np.column_stack([np.full(5, 0.1), [0.5, 0.0, 0.0, 0.0, 0.0]])
+    paid = reward(gains, latency_s, np.ones_like(gains, dtype=np.bool_), 0.2, deadline_s).mean(axis=0)
+    assert paid == pytest.approx([0.05, 0.08])
+    policy = UcbDual(about, UcbDual.Options(bonus=0.0, latency_weight=0.2))
+    known = Estimates(np.full((1, 2), 1e9), gains.mean(axis=0)[None], np.zeros((1, 2)))
+    index = policy.index(known, replace(offers(about), predicted_s=latency_s[None]))
+    assert index[0] == pytest.approx([0.05, 0.0])
+    assert (index[0] < paid + 1e-12).all(), "not optimistic, however much is known"
+
+
+def test_leaning_narrows_the_width_below_theory_until_thirty_pulls() -> None:
+    def narrowed(pulls: int) -> float:
+        own = Estimates(np.array([[float(pulls)]]), np.zeros((1, 1)), np.zeros((1, 1)))
+        return float(0.75 * np.sqrt(pulls / own.leaning_on(own.leaning_on(own, 4.0), 4.0).count[0, 0]))
+
+    assert narrowed(25) < np.sqrt(0.5) < narrowed(30)
 
 
 def test_step_6_overspending_is_what_moved_the_price() -> None:
