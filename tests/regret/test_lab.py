@@ -127,7 +127,8 @@ def test_regret_and_violation_grow_as_the_theory_says() -> None:
 
 @pytest.mark.slow
 def test_pooled_statistics_halve_the_regret_of_newcomers_and_more() -> None:
-    study = run_lab(2000, 4, instances=["newcomers"], jobs=2)
+    policies = ["ucb-dual", "ucb-dual-pooled", "ucb-dual-paper"]
+    study = run_lab(2000, 4, instances=["newcomers"], policies=policies, jobs=2)
     found = study["instances"]["newcomers"]["policies"]
     alone = found["ucb-dual-paper"]["regret"]
     assert alone["exponent"]["value"] == pytest.approx(1.0, abs=0.05), "nobody stays long enough to learn"
@@ -138,7 +139,7 @@ def test_pooled_statistics_halve_the_regret_of_newcomers_and_more() -> None:
 
 @pytest.mark.slow
 def test_forgetting_helps_when_the_means_change() -> None:
-    study = run_lab(5000, 4, instances=["drifting"], jobs=2)
+    study = run_lab(5000, 4, instances=["drifting"], policies=["ucb-dual", "ucb-dual-discounted"], jobs=2)
     found = study["instances"]["drifting"]["policies"]
     forgets, keeps = found["ucb-dual-discounted"]["regret"], found["ucb-dual"]["regret"]
     assert forgets["high"][-1] < keeps["low"][-1]
