@@ -116,7 +116,7 @@ def load_backbone(experiment: Experiment, say: Say = lambda line: None) -> Backb
 
     path = resolve(experiment.backbone.path)
     say(f"loading the backbone ({experiment.backbone.path})")
-    return Backbone.from_path(path).to(experiment.backbone.device)
+    return Backbone.from_path(path, name=experiment.backbone.path).to(experiment.backbone.device)
 
 
 def load_task(experiment: Experiment, section: TaskSection, say: Say = lambda line: None) -> TaskData:

@@ -95,6 +95,17 @@ def test_resolve_takes_the_asset_itself_and_paths_inside_it(store: Store) -> Non
     assert store.resolve("asset:tiny/deep") == folder / "deep"
 
 
+def test_an_asset_that_the_hub_has_too_is_known_elsewhere_by_its_id() -> None:
+    nowhere = Store(Path("/nowhere"))  # nothing is fetched for it
+    assert nowhere.portable("asset:minilm") == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def test_what_the_hub_has_not_is_known_by_its_place_and_all_else_as_it_is_written(store: Store) -> None:
+    assert store.portable("asset:tiny") == str(store.resolve("asset:tiny"))
+    assert store.portable("./models/bert") == "./models/bert"
+    assert store.portable("owner/name") == "owner/name"
+
+
 def test_an_unknown_asset_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'warsaw-buses'"):
         resolve("asset:warsaw-busses/data_0.txt")

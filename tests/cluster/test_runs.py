@@ -213,7 +213,7 @@ def test_a_run_that_comes_home_replaces_its_earlier_state(tmp_path: Path) -> Non
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "round-00000001.safetensors").write_bytes(b"old")
     (tmp_path / "mine.txt").write_text("not the run's")
-    deliver({"config.toml": b"a = 1\n", "result.json": b"{}"}, tmp_path, "/models/b")
+    deliver({"config.toml": b"a = 1\n", "result.json": b"{}"}, tmp_path)
     assert pack_run(tmp_path) == {"config.toml": b"a = 1\n", "result.json": b"{}"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.toml", "mine.txt", "result.json"]
     assert json.loads((tmp_path / "result.json").read_text()) == {}

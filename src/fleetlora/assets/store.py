@@ -22,7 +22,17 @@ from fleetlora.documents import read_json
 from fleetlora.errors import InputError
 from fleetlora.registry import suggest
 
-__all__ = ["AssetStatus", "Progress", "Store", "fetch", "resolve", "standing_in", "status", "verify"]
+__all__ = [
+    "AssetStatus",
+    "Progress",
+    "Store",
+    "fetch",
+    "portable",
+    "resolve",
+    "standing_in",
+    "status",
+    "verify",
+]
 
 #: Called with the asset and the step that begins: ``download``, ``check``, ``unpack``, then ``ready``.
 Progress = Callable[[Asset, str], None]
@@ -118,6 +128,19 @@ class Store:
             known = sorted(self._manifest(asset) or {})
             raise InputError(f"asset {name!r} holds no {inner!r}", where=text, mend=suggest(inner, known))
         return target
+
+    def portable(self, path: str) -> str:
+        """Return what other programs and machines know ``path`` by: an asset's id on the hub, if it has one.
+
+        An asset without one is its local path here; others come back as they are.
+
+        Raises:
+            InputError: As :meth:`resolve`.
+        """
+        if not path.startswith(PREFIX):
+            return path
+        asset = self.catalogue.get(path.removeprefix(PREFIX))
+        return asset.hub if asset and asset.hub else str(self.resolve(path))
 
     def status(self) -> list[AssetStatus]:
         """Return what the cache holds of every asset, by a quick check of presence and sizes."""
@@ -230,6 +253,11 @@ def resolve(path: str | Path) -> Path:
     """Turn ``asset:NAME[/inner/path]`` into a local path, fetching if absent; see :meth:`Store.resolve`."""
     copy = _copies.get().get(str(path))
     return Store().resolve(path) if copy is None else copy
+
+
+def portable(path: str) -> str:
+    """Return what other programs and machines know ``path`` by; see :meth:`Store.portable`."""
+    return Store().portable(path)
 
 
 def status() -> list[AssetStatus]:

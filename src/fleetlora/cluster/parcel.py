@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -112,21 +111,16 @@ def unpack(parcel: Mapping[str, bytes], folder: Path) -> None:
             part.write_bytes(content)
 
 
-def deliver(parcel: Mapping[str, bytes], directory: Path, backbone: str) -> None:
+def deliver(parcel: Mapping[str, bytes], directory: Path) -> None:
     """Put a run that was played elsewhere into its directory; ``result.json``, which makes it whole, last.
 
     Args:
         parcel: The run's files.
         directory: Its directory; files of an earlier state of it are replaced or removed.
-        backbone: Where this machine has the backbone, noted with the adapters.
     """
     (directory / RESULT).unlink(missing_ok=True)
     for name in sorted(parcel, key=lambda name: name == RESULT):
-        content = parcel[name]
-        if name.endswith("adapter_config.json"):
-            noted = {**json.loads(content), "base_model_name_or_path": backbone}
-            content = (json.dumps(noted, indent=2) + "\n").encode()
-        unpack({name: content}, directory)
+        unpack({name: parcel[name]}, directory)
     for old in run_files(directory):
         if old.relative_to(directory).as_posix() not in parcel:
             old.unlink()

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetlora.assets import resolve, standing_in
-from fleetlora.assets.store import PREFIX, Store
+from fleetlora.assets import standing_in
 from fleetlora.cluster.connect import connected, here, require_same, translated
 from fleetlora.cluster.parcel import Parcel, deliver, local_inputs, pack_input, pack_run, unpack
 from fleetlora.cluster.post import Post, Reporting
@@ -106,7 +105,7 @@ class _Play:
         with translated(self.ray, job.name):
             whole, parcel = self.ray.get(reference)
         if parcel:
-            deliver(parcel, job.directory, _backbone_here(job))
+            deliver(parcel, job.directory)
         self.ray.get(self.post.forget.remote(job.name))
         return bool(whole)
 
@@ -119,16 +118,6 @@ class _Play:
                 self._bring(reference, job)
             except FleetLoraError as error:
                 self.progress.say(str(error))  # the first failure is what the caller hears of
-
-
-def _backbone_here(job: Job) -> str:
-    """Return where this machine has, or would have, the run's backbone; nothing is fetched for it."""
-    path = job.experiment.backbone.path
-    if not path.startswith(PREFIX):
-        return str(resolve(path))
-    name, _, inner = path.removeprefix(PREFIX).partition("/")
-    store = Store()
-    return str(store.folder(store.asset(name)) / inner)
 
 
 #: What a worker process keeps from run to run: the workshop, and the folder that inputs lie in.

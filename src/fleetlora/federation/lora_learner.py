@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fleetlora.assets import portable
 from fleetlora.federation.attack import Attack, AttackSettings
 from fleetlora.federation.costs import UpdateCosts
 from fleetlora.federation.defence import DefenceSettings
@@ -27,6 +28,7 @@ from fleetlora.lora import (
     LocalTraining,
     LoraSpec,
     TailMean,
+    head_info,
     init_adapter,
     save_peft,
     step_flops,
@@ -362,5 +364,7 @@ class LoraLearner:
         self.gate.load_state_dict(state["gate"])
 
     def save(self, task: int, directory: Path) -> None:
-        """Write the model of a task that is handed out as PEFT files."""
-        save_peft(self._handed_out(task), directory, self.backbone.path)
+        """Write the model of a task that is handed out as PEFT files, and what its user must know."""
+        data = self.tasks[task]
+        info = head_info(self.backbone, data.classes, data.max_tokens)
+        save_peft(self._handed_out(task), directory, portable(self.backbone.name), info)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fleetlora.lora.flops import step_flops
     from fleetlora.lora.members import LocalResult
     from fleetlora.lora.metrics import Metrics
-    from fleetlora.lora.peft_files import load_peft, save_peft
+    from fleetlora.lora.notes import HeadInfo, head_info, weights_sha256
+    from fleetlora.lora.peft_files import load_head_info, load_peft, save_peft
     from fleetlora.lora.prefix import PrefixCache
     from fleetlora.lora.product import Product
     from fleetlora.lora.rules import AGGREGATION_RULES
@@ -33,6 +34,7 @@ __all__ = [
     "Backbone",
     "CohortTrainer",
     "Examples",
+    "HeadInfo",
     "LocalResult",
     "LocalTerms",
     "LocalTraining",
@@ -43,10 +45,13 @@ __all__ = [
     "TailMean",
     "Traffic",
     "adapter_bytes",
+    "head_info",
     "init_adapter",
+    "load_head_info",
     "load_peft",
     "save_peft",
     "step_flops",
+    "weights_sha256",
 ]
 
 _HOME = {
@@ -57,6 +62,7 @@ _HOME = {
     "Backbone": "backbone",
     "CohortTrainer": "cohort",
     "Examples": "examples",
+    "HeadInfo": "notes",
     "LocalResult": "members",
     "LocalTerms": "aggregation",
     "LocalTraining": "spec",
@@ -67,10 +73,13 @@ _HOME = {
     "Product": "product",
     "Traffic": "aggregation",
     "adapter_bytes": "sizes",
+    "head_info": "notes",
     "init_adapter": "adapter",
+    "load_head_info": "peft_files",
     "load_peft": "peft_files",
     "save_peft": "peft_files",
     "step_flops": "flops",
+    "weights_sha256": "notes",
 }
 
 

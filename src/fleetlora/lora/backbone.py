@@ -48,21 +48,26 @@ class Backbone:
 
     Args:
         model: A Hugging Face encoder.
-        path: What it was loaded from, for messages and saved adapters.
+        path: What it was loaded from, for messages.
         pooling: ``mean`` over the real tokens, ``cls`` (the first token), or ``auto``: mean for text,
             cls for images.
+        name: What a configuration calls it, noted with saved adapters; ``path`` if not given.
 
     Raises:
         InputError: The model's layers cannot be run one by one.
     """
 
-    def __init__(self, model: nn.Module, path: str, pooling: Pooling = "auto") -> None:
+    def __init__(
+        self, model: nn.Module, path: str, pooling: Pooling = "auto", name: str | None = None
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.path = path
+        self.name = name or path
         self.kind: Literal["text", "image"] = (
             "image" if getattr(model, "main_input_name", "input_ids") == "pixel_values" else "text"
         )
-        self.pooling = {"text": "mean", "image": "cls"}[self.kind] if pooling == "auto" else pooling
+        auto: Literal["mean", "cls"] = "mean" if self.kind == "text" else "cls"
+        self.pooling: Literal["mean", "cls"] = auto if pooling == "auto" else pooling
         self.layers_path, self.layers = _encoder_layers(model, path)
         self.norm: nn.Module | None = None
         try:
@@ -73,7 +78,7 @@ class Backbone:
         self.image_tokens = shape[1] if self.kind == "image" else 0
 
     @classmethod
-    def from_path(cls, path: str | Path, pooling: Pooling = "auto") -> Backbone:
+    def from_path(cls, path: str | Path, pooling: Pooling = "auto", name: str | None = None) -> Backbone:
         """Load an encoder from a directory, or from the hub by its id.
 
         Only safetensors weights are read and no code that comes with a model is run; a directory is read
@@ -82,7 +87,7 @@ class Backbone:
         Raises:
             InputError: Not an encoder's directory, weights absent, incomplete or pickled, or unknown id.
         """
-        return cls(load_encoder(path), str(path), pooling)
+        return cls(load_encoder(path), str(path), pooling, name)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state that came from a process that had named our attention to transformers."""

@@ -2,28 +2,29 @@
 
 A directory holds ``adapter_config.json`` and ``adapter_model.safetensors``, which
 ``PeftModel.from_pretrained(AutoModel.from_pretrained(base), directory)`` loads, and ``head.safetensors``.
-A head alone (rank 0) is ``head.safetensors`` only.
+A head alone (rank 0) is ``head.safetensors`` only. PEFT knows nothing of the head; the notes in its metadata
+say how features are made for it and which classes its rows stand for.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from fleetlora.documents import read_json
+from fleetlora.documents import check_shape, parse_json, read_json
 from fleetlora.errors import InputError
 from fleetlora.files import replacing
 from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.lora.adapter import Adapter
+from fleetlora.lora.notes import HeadInfo, checksum
 
-__all__ = ["load_peft", "save_peft"]
+__all__ = ["load_head_info", "load_peft", "save_peft"]
 
 CONFIG, FACTORS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 WITHIN = "base_model.model."
@@ -31,9 +32,12 @@ WITHIN = "base_model.model."
 #: Under which name a file notes the checksum of its tensors; PEFT's own files have none.
 _SUM = "fleetlora.sha256"
 
+#: Under which name a head's file holds its :class:`HeadInfo`, as JSON.
+_INFO = "fleetlora.head"
+
 
 def save_peft(
-    adapter: Adapter, directory: str | Path, base_model: str | Path, head_info: dict[str, str] | None = None
+    adapter: Adapter, directory: str | Path, base_model: str | Path, info: HeadInfo | None = None
 ) -> None:
     """Write an adapter so that PEFT can load it.
 
@@ -43,11 +47,12 @@ def save_peft(
         adapter: The adapter.
         directory: Where to; made if absent.
         base_model: Path or hub id of the backbone, noted for whoever loads it.
-        head_info: Notes kept with the head, for example its pooling and class names.
+        info: Notes kept with the head.
     """
     folder = Path(directory)
     head = {name: value.float().contiguous() for name, value in adapter.head.items()}
-    notes = {**(head_info or {}), "format": "pt", "alpha": repr(adapter.alpha), _SUM: _checksum(head)}
+    said = {} if info is None else {_INFO: json.dumps(info)}
+    notes = {"format": "pt", "alpha": repr(adapter.alpha), **said, _SUM: checksum(head, said.get(_INFO, ""))}
     _put(folder / HEAD, save(head, metadata=notes))
     if adapter.rank == 0:
         return
@@ -55,7 +60,7 @@ def save_peft(
     for name in adapter.names:
         flat[f"{WITHIN}{name}.lora_A.weight"] = adapter.A[name].float().contiguous()
         flat[f"{WITHIN}{name}.lora_B.weight"] = adapter.B[name].float().contiguous()
-    _put(folder / FACTORS, save(flat, metadata={"format": "pt", _SUM: _checksum(flat)}))
+    _put(folder / FACTORS, save(flat, metadata={"format": "pt", _SUM: checksum(flat)}))
     config = {
         "peft_type": "LORA",
         "task_type": "FEATURE_EXTRACTION",
@@ -100,6 +105,28 @@ def load_peft(directory: str | Path) -> Adapter:
     return Adapter(int(config["r"]), float(config["lora_alpha"]), A, B, head)
 
 
+def load_head_info(directory: str | Path) -> HeadInfo:
+    """Read the notes that :func:`save_peft` kept with a head.
+
+    Raises:
+        InputError: There is no head, it is damaged, or it holds no notes or none that fit it.
+    """
+    path = Path(directory) / HEAD
+    head, notes = _read(path, "restore the file")
+    if _INFO not in notes:
+        raise InputError(
+            "the head does not say which classes its rows stand for",
+            where=str(path),
+            mend="an earlier fleetlora wrote it: run the experiment again; its digest stays the same",
+        )
+    info = parse_json(notes[_INFO], str(path), "restore the file")
+    check_shape(HeadInfo, info, path, "restore the file")
+    if len(info["classes"]) != len(head["weight"]):
+        problem = f"damaged: {len(head['weight'])} rows, and names of {len(info['classes'])} classes"
+        raise InputError(problem, where=str(path), mend="restore the file")
+    return cast(HeadInfo, info)
+
+
 def _put(path: Path, content: bytes) -> None:
     with replacing(path) as part:
         part.write_bytes(content)
@@ -117,22 +144,12 @@ def _read(path: Path, mend: str) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(
             f"not a readable safetensors file: {error}", where=str(path), mend="save it again"
         ) from error
-    if _SUM in notes and notes[_SUM] != _checksum(tensors):
+    if _SUM in notes and notes[_SUM] != checksum(tensors, notes.get(_INFO, "")):
         raise InputError("damaged: its checksum is wrong", where=str(path), mend="restore the file")
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise InputError(f"tensor {name} holds values that are not finite", where=str(path))
     return tensors, notes
-
-
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    """Return a checksum over names, shapes and values, float32."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].float().contiguous()
-        digest.update(f"{name} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().data)
-    return digest.hexdigest()
 
 
 def _check_head(head: dict[str, Tensor], path: Path) -> None:

@@ -63,7 +63,8 @@ def encode_task(
     classes, sides = _chosen(name, raw, encoding, seed)
     folder = backbone_dir(backbone)
     train, test = (_examples(split, codes, folder, encoding.max_tokens) for split, codes in sides)
-    return TaskData(name, classes, train, test)
+    cut = encoding.max_tokens if raw.train.texts is not None else None
+    return TaskData(name, classes, train, test, cut)
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,14 @@ class TaskData:
         classes: Class names; labels index them.
         train: Rows that vehicles hold.
         test: Rows that only measure.
+        max_tokens: Tokens that texts were cut to; None where nothing was cut.
     """
 
     name: str
     classes: tuple[str, ...]
     train: TextExamples | ImageExamples
     test: TextExamples | ImageExamples
+    max_tokens: int | None = None
 
     @property
     def n_classes(self) -> int:
