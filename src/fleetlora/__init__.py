@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fleetlora.build import build_simulation, build_world
     from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison
     from fleetlora.config import Experiment, load_experiment, preset_names
+    from fleetlora.deploy import Classifier, load_adapter
     from fleetlora.errors import ConfigError, FleetLoraError, InputError, MissingDependencyError
     from fleetlora.methods import METHODS
     from fleetlora.records import Run, open_run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOME = {
+    "Classifier": "deploy",
     "Comparison": "comparison",
     "ConfigError": "errors",
     "Experiment": "config",
@@ -43,6 +45,7 @@ _HOME = {
     "check_policy": "testing",
     "compare": "comparison",
     "compare_runs": "comparison",
+    "load_adapter": "deploy",
     "load_experiment": "config",
     "open_comparison": "comparison",
     "open_run": "records",
@@ -54,6 +57,7 @@ _HOME = {
 __all__ = [
     "METHODS",
     "POLICIES",
+    "Classifier",
     "Comparison",
     "ConfigError",
     "Experiment",
@@ -71,6 +75,7 @@ __all__ = [
     "check_policy",
     "compare",
     "compare_runs",
+    "load_adapter",
     "load_experiment",
     "open_comparison",
     "open_run",

@@ -69,7 +69,7 @@ def test_the_second_time_comes_from_the_cache(
     def refuse(*_: object) -> None:
         raise AssertionError("tokenised again")
 
-    monkeypatch.setattr(tokens, "_load_tokenizer", refuse)
+    monkeypatch.setattr(tokens, "load_tokenizer", refuse)
     second = tokenise(["go left", "go right now"], text_backbone, 8)
     assert rows(first) == rows(second)
     assert first.pad_id == second.pad_id

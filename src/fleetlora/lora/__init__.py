@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fleetlora.lora.adapter import Adapter, init_adapter
     from fleetlora.lora.aggregation import AggregationRule, LocalTerms, Traffic
     from fleetlora.lora.backbone import Backbone
+    from fleetlora.lora.branches import check_fit
     from fleetlora.lora.cohort import CohortTrainer
     from fleetlora.lora.examples import Examples
     from fleetlora.lora.flops import step_flops
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fleetlora.lora.prefix import PrefixCache
     from fleetlora.lora.product import Product
     from fleetlora.lora.rules import AGGREGATION_RULES
+    from fleetlora.lora.scoring import logits_of
     from fleetlora.lora.sizes import AdapterLayout, adapter_bytes
     from fleetlora.lora.spec import LocalTraining, LoraSpec
     from fleetlora.lora.tail import TailMean
@@ -45,10 +47,12 @@ __all__ = [
     "TailMean",
     "Traffic",
     "adapter_bytes",
+    "check_fit",
     "head_info",
     "init_adapter",
     "load_head_info",
     "load_peft",
+    "logits_of",
     "save_peft",
     "step_flops",
     "weights_sha256",
@@ -73,10 +77,12 @@ _HOME = {
     "Product": "product",
     "Traffic": "aggregation",
     "adapter_bytes": "sizes",
+    "check_fit": "branches",
     "head_info": "notes",
     "init_adapter": "adapter",
     "load_head_info": "peft_files",
     "load_peft": "peft_files",
+    "logits_of": "scoring",
     "save_peft": "peft_files",
     "step_flops": "flops",
     "weights_sha256": "notes",

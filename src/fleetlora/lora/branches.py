@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fleetlora.errors import InputError
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.backbone import Backbone
 
-__all__ = ["Stack", "branched", "merged"]
+__all__ = ["Stack", "branched", "check_fit", "merged"]
 
 
 @dataclass
@@ -102,6 +103,30 @@ def _inputs(adapters: list[Adapter], name: str) -> int:
 
 def _outputs(adapters: list[Adapter], name: str) -> int:
     return next(int(a.B[name].shape[0]) for a in adapters if name in a.B)
+
+
+def check_fit(backbone: Backbone, adapter: Adapter) -> None:
+    """Refuse an adapter whose factors or head have other shapes than the backbone's layers and features.
+
+    Raises:
+        InputError: They have; names the first.
+    """
+    modules = dict(backbone.model.named_modules())
+    mine = {name: (adapter.B[name].shape[0], adapter.A[name].shape[1]) for name in adapter.names}
+    for name, shape in mine.items():
+        layer = modules.get(name)
+        theirs = (
+            (layer.out_features, layer.in_features) if isinstance(layer, nn.Linear) else "no linear layer"
+        )
+        if shape != theirs:
+            raise _misfit(backbone, f"the adapter's layer {name} is {shape}, the backbone's {theirs}")
+    width = adapter.head["weight"].shape[1]
+    if width != backbone.width:
+        raise _misfit(backbone, f"the head reads features {width} wide, the backbone's are {backbone.width}")
+
+
+def _misfit(backbone: Backbone, problem: str) -> InputError:
+    return InputError(problem, where=backbone.path, mend="use the backbone the adapter was made for")
 
 
 @contextlib.contextmanager

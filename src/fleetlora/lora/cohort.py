@@ -21,7 +21,7 @@ from fleetlora.lora.adamw import StackedAdamW, clip_rows
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.aggregation import LocalTerms
 from fleetlora.lora.backbone import Backbone
-from fleetlora.lora.branches import Stack, merged
+from fleetlora.lora.branches import Stack, check_fit, merged
 from fleetlora.lora.calls import Call, Gradients, Holdouts, Score, made, trained
 from fleetlora.lora.examples import Examples
 from fleetlora.lora.members import LocalResult, Member, Meter, Progress, chunks, members_of
@@ -209,15 +209,7 @@ class CohortTrainer:
                     where="lora.target_modules",
                     mend="use the target_modules and layers the adapter was made with",
                 )
-            layer = self.backbone.linear(name)
-            shape = (adapter.B[name].shape[0], adapter.A[name].shape[1])
-            if shape != (layer.out_features, layer.in_features):
-                raise InputError(
-                    f"the adapter's layer {name} is {shape}, the backbone's "
-                    f"{(layer.out_features, layer.in_features)}",
-                    where=self.backbone.path,
-                    mend="use the backbone the adapter was made for",
-                )
+        check_fit(self.backbone, adapter)
         if not self.training.train_adapter and adapter.trained:
             raise InputError(
                 "an adapter with trained factors cannot be used where the head alone is trained",

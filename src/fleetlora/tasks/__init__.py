@@ -2,7 +2,7 @@
 
 from fleetlora.tasks import sources
 from fleetlora.tasks.batching import schedule, schedule_many
-from fleetlora.tasks.encode import Encoding, Labelled, encode_task, label_task
+from fleetlora.tasks.encode import Encoder, Encoding, Labelled, encode_task, label_task
 from fleetlora.tasks.examples import ImageExamples, TaskData, TextExamples
 from fleetlora.tasks.partition import Partition
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask, TaskSource
@@ -10,6 +10,7 @@ from fleetlora.tasks.shards import Shards
 
 __all__ = [
     "TASK_SOURCES",
+    "Encoder",
     "Encoding",
     "ImageExamples",
     "Labelled",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +21,19 @@ from fleetlora.tasks.examples import ImageExamples, TaskData, TextExamples
 from fleetlora.tasks.pixels import PixelRules, decode
 from fleetlora.tasks.raw import RawSplit, RawTask
 from fleetlora.tasks.subsets import stratified_rows
-from fleetlora.tasks.tokens import tokenise
+from fleetlora.tasks.tokens import Tokens, encode, load_tokenizer, tokenise
 
-__all__ = ["Encoding", "Labelled", "encode_task", "label_task"]
+__all__ = ["Encoder", "Encoding", "Labelled", "encode_task", "label_task"]
 
 Codes = npt.NDArray[np.int64]
+
+#: Rows without labels: texts, or images as :class:`RawSplit` holds them.
+Inputs = Sequence[str] | Sequence[Path | bytes] | npt.NDArray[np.uint8]
+
+_MENDS = {
+    "text": "give a list of texts",
+    "image": "give (N, height, width, 3) uint8, or a list of paths or contents of image files",
+}
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -118,17 +128,70 @@ def _groups(split: RawSplit) -> Codes | None:
     return np.unique(split.group, return_inverse=True)[1].astype(np.int64)
 
 
+class Encoder:
+    """Takes rows without labels as :func:`encode_task` takes a task's, and leaves nothing in the cache.
+
+    Args:
+        kind: ``text`` or ``image``.
+        backbone: Directory, asset (``asset:minilm``) or model id of the hub.
+        max_tokens: Tokens that texts are cut to.
+
+    Raises:
+        InputError: The backbone has no usable tokenizer or image preprocessor.
+        MissingDependencyError: A library for this kind of data is missing.
+    """
+
+    def __init__(self, kind: Literal["text", "image"], backbone: str | Path, max_tokens: int) -> None:
+        self.kind, self.folder, self.max_tokens = kind, backbone_dir(backbone), max_tokens
+        self._tokenizer = load_tokenizer(self.folder) if kind == "text" else None
+
+    def __call__(self, inputs: Inputs) -> TextExamples | ImageExamples:
+        """Return ``inputs`` as examples, all of class 0.
+
+        Args:
+            inputs: N texts; or images, (N, H, W, 3) uint8 or N paths or contents of image files.
+
+        Raises:
+            InputError: They are of another kind, or one cannot be used; names its row.
+        """
+        codes = np.zeros(len(inputs), np.int64)
+        texts = [one for one in inputs if isinstance(one, str)]
+        images = inputs if _is_pixels(inputs) else [one for one in inputs if isinstance(one, (Path, bytes))]
+        usable = texts if self.kind == "text" else images
+        if len(usable) != len(inputs) or isinstance(inputs, str):
+            raise InputError(
+                f"these are not the {self.kind}s that the adapter is for", mend=_MENDS[self.kind]
+            )
+        if self.kind == "text":
+            return _texts(RawSplit(codes, texts=texts), codes, self._tokens)
+        return _images(RawSplit(codes, images=images), codes, self.folder)
+
+    def _tokens(self, texts: Sequence[str]) -> Tokens:
+        return encode(texts, self._tokenizer, self.max_tokens)
+
+
+def _is_pixels(inputs: Inputs) -> TypeGuard[npt.NDArray[np.uint8]]:
+    return isinstance(inputs, np.ndarray) and inputs.dtype == np.uint8 and inputs.shape[3:] == (3,)
+
+
 def _examples(split: RawSplit, codes: Codes, backbone: Path, max_tokens: int) -> TextExamples | ImageExamples:
-    group = _groups(split)
     if split.texts is not None:
-        _check_texts(split)
-        examples = TextExamples(codes, tokenise(split.texts, backbone, max_tokens), group)
-        empty = np.flatnonzero(examples.lengths == 0)
-        if len(empty):
-            where = split.where(int(empty[0]))
-            raise InputError("the backbone sees no token in the text", where=where, mend="remove the row")
-        return examples
-    rules = PixelRules.of(backbone)
+        return _texts(split, codes, lambda texts: tokenise(texts, backbone, max_tokens))
+    return _images(split, codes, backbone)
+
+
+def _texts(split: RawSplit, codes: Codes, tokens_of: Callable[[Sequence[str]], Tokens]) -> TextExamples:
+    _check_texts(split)
+    examples = TextExamples(codes, tokens_of(split.texts or ()), _groups(split))
+    empty = np.flatnonzero(examples.lengths == 0)
+    if len(empty):
+        where = split.where(int(empty[0]))
+        raise InputError("the backbone sees no token in the text", where=where, mend="remove the row")
+    return examples
+
+
+def _images(split: RawSplit, codes: Codes, backbone: Path) -> ImageExamples:
+    rules, group = PixelRules.of(backbone), _groups(split)
     if isinstance(split.images, np.ndarray):
         return ImageExamples(codes, split.images, rules, group)
     pixels = decode(split.images or (), rules, split.where)

@@ -18,7 +18,7 @@ from fleetlora.files import replacing
 from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.tasks.backbone_files import read_json
 
-__all__ = ["Tokens", "tokenise"]
+__all__ = ["Tokens", "encode", "load_tokenizer", "tokenise"]
 
 _FORMAT = "fleetlora-tokens-1"
 _TOKENIZER_FILES = (
@@ -70,7 +70,7 @@ def tokenise(texts: Sequence[str], backbone: Path, max_tokens: int) -> Tokens:
     path = derived_dir("tokens") / f"{_content_key(texts, backbone, max_tokens)}.safetensors"
     found = _read(path, len(texts))
     if found is None:
-        found = _encode(texts, _load_tokenizer(backbone), max_tokens)
+        found = encode(texts, load_tokenizer(backbone), max_tokens)
         _write(path, found)
     return found
 
@@ -109,7 +109,13 @@ def _version(distribution: str) -> str:
         return "none"
 
 
-def _load_tokenizer(backbone: Path) -> Any:
+def load_tokenizer(backbone: Path) -> Any:
+    """Return the tokenizer of a backbone's directory.
+
+    Raises:
+        InputError: The directory has no usable tokenizer.
+        MissingDependencyError: The ``transformers`` library is missing.
+    """
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
@@ -131,7 +137,12 @@ def _load_tokenizer(backbone: Path) -> Any:
     return found
 
 
-def _encode(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> Tokens:
+def encode(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> Tokens:
+    """Return the tokens of ``texts``, each cut to ``max_tokens``, without a look into the cache.
+
+    Raises:
+        ConfigError: ``max_tokens`` leaves no room beside the special tokens.
+    """
     if max_tokens <= tokenizer.num_special_tokens_to_add():
         raise ConfigError(
             f"{max_tokens} leaves no room beside the special tokens",
