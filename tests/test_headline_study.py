@@ -78,6 +78,10 @@ def test_every_documented_stage_plays(study: ModuleType, tmp_path: Path) -> None
     main = json.loads((tmp_path / "main-warsaw.json").read_text("utf-8"))
     assert main["methods"] == ["ucb-dual", "homolora-1", "homolora-2", "homolora-4"]
     assert str(tmp_path) not in json.dumps(main)
+    tight = (tmp_path / "budget30-warsaw-curve.json").read_text("utf-8")
+    words = ["tight", "--methods", "homolora-2", "--curve", str(tmp_path / "curve.json")]
+    study.main([*words, "--data", str(tmp_path), "--out", str(tmp_path / "elsewhere")])
+    assert (tmp_path / "budget30-warsaw-curve.json").read_text("utf-8") == tight, "what is there is kept"
 
 
 @pytest.mark.slow

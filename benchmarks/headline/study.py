@@ -38,11 +38,11 @@ from fleetlora.comparison import compare, merge_documents, read_tuned, tune
 from fleetlora.comparison.merge import by_host, host_of
 from fleetlora.comparison.plan import expand, plan_jobs
 from fleetlora.comparison.play import Processes
-from fleetlora.comparison.terms import method_terms, shared_terms
+from fleetlora.comparison.terms import checksum_of, method_terms, shared_terms
 from fleetlora.comparison.tune import choose
 from fleetlora.config import Experiment, load_experiment
 from fleetlora.console import Progress, progress_on
-from fleetlora.curves import fit_curves
+from fleetlora.curves import fit_curves, read_curves
 from fleetlora.doctor import versions
 from fleetlora.errors import ConfigError
 from fleetlora.federation.learner import Jobs, Learned, Learner, Score
@@ -86,12 +86,15 @@ SECONDS = (
 )
 DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.5, 2.0, 3.0))
 #: What is tried too where the best lies at an edge of a grid.
-BEYOND_STEPS = {
+BEYOND_STEPS: dict[Setting, Setting] = {
     GRID[0]: ("training.rate_factor=0.5",),
     ("training.rate_factor=0.5",): ("training.rate_factor=0.25",),
     GRID[-1]: ("training.rate_factor=16.0",),
 }
-BEYOND_DEADLINES = {DEADLINES[0]: ("round.deadline_s=1.0",), DEADLINES[-1]: ("round.deadline_s=30.0",)}
+BEYOND_DEADLINES: dict[Setting, Setting] = {
+    DEADLINES[0]: ("round.deadline_s=1.0",),
+    DEADLINES[-1]: ("round.deadline_s=30.0",),
+}
 
 
 def _values(key: str, *values: float) -> tuple[Setting, ...]:
@@ -403,10 +406,9 @@ class Study:
 
         Of the methods those that are asked for, and those that are recorded.
         """
-        parts: list[dict[str, Any]] = []
         tuned = tuned or self._all_chosen()
-        if self.given is None:
-            parts = self._held((name, *beside), city, methods, share, settings, tuned)
+        names = (self._name(name), *(beside if self.given is None else ()))
+        parts = self._held(names, city, methods, share, settings, tuned)
         there = {method for part in parts for method in part["methods"]}
         lacking = [m for m in methods if m not in there and (not self.asked or m in self.asked)]
         if lacking:
@@ -427,6 +429,11 @@ class Study:
         write_text(path, json.dumps({**read_tuned(TUNED).document, "methods": methods}, indent=1))
         return path
 
+    @property
+    def _stand_in(self) -> Setting:
+        """What is laid over every run where a curve stands in for training."""
+        return () if self.given is None else ("learner.kind=curve", f"learner.curve={self.given.resolve()}")
+
     def _name(self, name: str) -> str:
         """Return the name of a result, which says so where a curve stands in for training."""
         return name if self.given is None else f"{name}-curve"
@@ -442,8 +449,9 @@ class Study:
     ) -> list[dict[str, Any]]:
         """Return the recorded results, each with those methods alone that would be played just so today."""
         chosen = read_tuned(tuned).chosen
-        overrides = [self.total(city, share), *settings]
+        overrides = [self.total(city, share), *settings, *self._stand_in]
         jobs = plan_jobs(self.source(city), methods, SEEDS[:1], self.out, overrides, chosen)
+        curve = None if self.given is None else read_curves(self.given).checksum
         configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
         found = []
         for document in (_recorded(name) for name in names if (HERE / f"{name}.json").exists()):
@@ -455,7 +463,8 @@ class Study:
                 and document["terms"] == self._told(shared_terms(configs[method]))
                 and document["method_terms"][method] == self._told(method_terms(configs[method]))
             ]
-            if held and document["seeds"] == list(SEEDS):
+            same = document["seeds"] == list(SEEDS) and checksum_of(document) == curve
+            if held and same:
                 found.append({**document, "methods": held})
         return found
 
@@ -470,14 +479,12 @@ class Study:
         tuned: Path | None = None,
     ) -> dict[str, Any]:
         """Play a comparison, or what is missing of it, and return its document as it is recorded."""
-        if self.given is not None:
-            settings = (*settings, "learner.kind=curve", f"learner.curve={self.given.resolve()}")
         done = compare(
             self.source(city),
             methods,
             seeds,
             self.out / self._name(name),
-            overrides=[self.total(city, share), *settings],
+            overrides=[self.total(city, share), *settings, *self._stand_in],
             executor=self.workers,
             tuned=tuned,
             progress=self.progress,
