@@ -34,6 +34,7 @@ def start(here: Here, vehicle: np.ndarray, **changes: Any) -> Started:
         "vehicle": vehicle,
         "rsu": here.rsu[vehicle],
         "task": np.zeros(n, np.int64),
+        "chosen": np.full(n, 4),
         "rank": np.full(n, 4),
         "steps": np.full(n, 3),
         "full_steps": np.full(n, 3),

@@ -194,7 +194,8 @@ def test_a_pruned_vehicle_pays_for_the_rank_it_has_left(backbone: Backbone, data
     four = list(subject.ranks).index(4)
     assert mine.bytes_up[0, four] == adapter_bytes(subject.layouts[0], 3)
     assert mine.flops_per_step[0, four] < whole.flops_per_step[four]
-    down, up = mine.bytes_at(np.array([1, 0]), np.array([four, four]))
+    rank, down, up = mine.at(np.array([1, 0]), np.array([four, four]))
+    assert rank.tolist() == [4, 3]
     assert (down == up).all()
     assert up.tolist() == [whole.bytes_up[four], mine.bytes_up[0, four]]
 

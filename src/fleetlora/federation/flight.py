@@ -31,7 +31,8 @@ class Started:
         vehicle: Vehicle.
         rsu: RSU that admitted it.
         task: Task number.
-        rank: LoRA rank.
+        chosen: Rank that its policy chose.
+        rank: Rank that it trains, lower where it was pruned.
         steps: Local steps it will take.
         full_steps: Local steps of a full update.
         bytes_down: Bytes it downloads.
@@ -48,6 +49,7 @@ class Started:
     vehicle: Ints
     rsu: Ints
     task: Ints
+    chosen: Ints
     rank: Ints
     steps: Ints
     full_steps: Ints

@@ -234,16 +234,17 @@ class Simulation:
     ) -> Started:
         rows = np.flatnonzero(ranks)
         arm = np.searchsorted(costs.ranks, ranks[rows])
-        bytes_down, bytes_up = costs.bytes_at(rows, arm)
+        _, _, bytes_up = costs.at(rows, arm)
         backhaul_s = self.world.backhaul.seconds(bytes_up)
         plan = plan_departure(self.departure, outlook, rows, arm, self.rules.steps, backhaul_s, scale_j)
-        bytes_down, bytes_up = bytes_down[plan.start], bytes_up[plan.start]
         rows, arm, steps = rows[plan.start], arm[plan.start], plan.steps[plan.start]
+        rank, bytes_down, bytes_up = costs.at(rows, arm)
         return Started(
             vehicle=outlook.vehicle[rows],
             rsu=outlook.rsu[rows],
             task=np.full(len(rows), task, dtype=np.int64),
-            rank=costs.ranks[arm],
+            chosen=costs.ranks[arm],
+            rank=rank,
             steps=steps,
             full_steps=np.full(len(rows), self.rules.steps, dtype=np.int64),
             bytes_down=bytes_down,
@@ -296,7 +297,7 @@ class Simulation:
             seen = Feedback(
                 round=self.round,
                 vehicle=started.vehicle[rows],
-                rank=started.rank[rows],
+                rank=started.chosen[rows],
                 reward=rewards[rows],
                 joules=flight.spent.total_j[rows],
                 latency_s=latency_s[rows],
@@ -305,7 +306,7 @@ class Simulation:
             )
             told = self.attack.report(seen, policy.context.ranks)
             heard, lies = self.reports[task].hear(
-                told, started.rank[rows], started.rsu[rows], learned.refused
+                told, started.chosen[rows], started.rsu[rows], learned.refused
             )
             learned.refused.extend(lies)
             policy.update(heard)

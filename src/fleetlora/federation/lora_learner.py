@@ -192,13 +192,13 @@ class LoraLearner:
 
         A vehicle that was pruned pays for the rank it has left.
         """
-        ranks, flops = self._trained(self.ranks), self._flops[task]
-        left = self._highest[task] if vehicle is None else self._highest[task][vehicle]
-        if vehicle is not None and (left < ranks[-1]).any():
-            ranks = np.minimum(ranks, left[:, None])
-            flops = self._flops_at(task, ranks)
+        ranks, flops, trained = self._trained(self.ranks), self._flops[task], None
+        left = self._highest[task][[] if vehicle is None else vehicle]
+        if (left < ranks[-1]).any():
+            ranks = trained = np.minimum(ranks, left[:, None])
+            flops = self._flops_at(task, trained)
         traffic = self.rule.traffic(self.layouts[task], ranks, self._models[task].largest)
-        return UpdateCosts(self.ranks, traffic.down_bytes, traffic.up_bytes, flops)
+        return UpdateCosts(self.ranks, traffic.down_bytes, traffic.up_bytes, flops, trained)
 
     def samples(self, task: int) -> Ints:
         """Return the (V,) number of training samples that each vehicle holds."""
