@@ -55,7 +55,7 @@ def study(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "RIVALS": ("homolora",),
         "ABLATIONS": ("ucb-dual-no-pool", "ucb-dual-no-classes"),
         "SECONDS": module.SECONDS[:2],
-        "GRID": module.GRID[:2],
+        "STEP_SIZES": module.STEP_SIZES[:2],
         "DEADLINES": module.DEADLINES[1:],
         "CONSTANTS": {"ucb-dual": module.CONSTANTS["ucb-dual"][:2]},
     }

@@ -84,12 +84,15 @@ SECONDS = (
     "policy.gain_time_s=0.75",
     *(f"policy.gain_latencies={typical}" for typical in (0.8, 1.0, 1.2, 1.5)),
 )
+#: Every step size is tried with short rounds and with long ones: the more updates, the smaller it should be.
+LENGTHS = ("round.deadline_s=2.0", "round.deadline_s=30.0")
+STEP_SIZES = tuple((step, length) for length in LENGTHS for (step,) in GRID)
 DEADLINES = tuple((f"round.deadline_s={seconds}",) for seconds in (1.5, 2.0, 3.0))
 #: What is tried too where the best lies at an edge of a grid.
 BEYOND_STEPS: dict[Setting, Setting] = {
-    GRID[0]: ("training.rate_factor=0.5",),
-    ("training.rate_factor=0.5",): ("training.rate_factor=0.25",),
-    GRID[-1]: ("training.rate_factor=16.0",),
+    (f"training.rate_factor={edge}", length): (f"training.rate_factor={beyond}", length)
+    for edge, beyond in ((1.0, 0.5), (0.5, 0.25), (8.0, 16.0))
+    for length in LENGTHS
 }
 BEYOND_DEADLINES: dict[Setting, Setting] = {
     DEADLINES[0]: ("round.deadline_s=1.0",),
@@ -210,8 +213,8 @@ class Study:
         return f"budget.total_j={round(share * _recorded('budgets')['cities'][city]['mean_j'])}"
 
     def steps(self) -> None:
-        """Choose every method's step size on the tuning slice."""
-        self._tune(STEPS, dict.fromkeys(self.methods, GRID), BEYOND_STEPS)
+        """Choose every method's step size on the tuning slice, with short rounds or with long ones."""
+        self._tune(STEPS, dict.fromkeys(self.methods, STEP_SIZES), BEYOND_STEPS, keep=1)
 
     def deadlines(self) -> None:
         """Choose how long every method's rounds may last, with the step size chosen before."""
@@ -228,6 +231,7 @@ class Study:
         beyond: Mapping[Setting, Setting],
         tuned: Path | None = None,
         tolerance: float = 0.0,
+        keep: int | None = None,
     ) -> None:
         """Try what the methods that are asked for lack, keep what is there, and choose.
 
@@ -239,6 +243,7 @@ class Study:
             beyond: What is tried too where the best lies at an edge.
             tuned: What was chosen before.
             tolerance: Accuracy that may be given up for shorter rounds.
+            keep: How many values of the best setting are chosen; all if not given.
         """
         there = _recorded(path.stem) if path.exists() else {"methods": {}}
         before = read_tuned(tuned).chosen if tuned else dict.fromkeys(self.methods, ())
@@ -280,13 +285,13 @@ class Study:
         for setting in dict.fromkeys(setting for grid in grids.values() for setting in grid):
             lacking = [m for m in asked if setting in grids.get(m, ()) and not tried(m, setting)]
             if lacking:
-                play(lacking, (setting,), f"{path.stem}-{setting[0]}")
+                play(lacking, (setting,), f"{path.stem}-{'-'.join(setting)}")
         for edge, next_one in beyond.items():
             at_it = [m for m in asked if chosen(m)[-len(edge) :] == list(edge) and not tried(m, next_one)]
             if at_it:
-                play(at_it, (next_one,), f"{path.stem}-{next_one[0]}")
+                play(at_it, (next_one,), f"{path.stem}-{'-'.join(next_one)}")
         found = {
-            method: {"overrides": chosen(method), "terms": terms[method], "scores": scores[method]}
+            method: {"overrides": chosen(method)[:keep], "terms": terms[method], "scores": scores[method]}
             for method in methods
             if method in scores
         }
