@@ -117,7 +117,7 @@ def load_head_info(directory: str | Path) -> HeadInfo:
         raise InputError(
             "the head does not say which classes its rows stand for",
             where=str(path),
-            mend="an earlier fleetlora wrote it: run the experiment again; its digest stays the same",
+            mend="an earlier fleetlora wrote it: run the experiment again",
         )
     info = parse_json(notes[_INFO], str(path), "restore the file")
     check_shape(HeadInfo, info, path, "restore the file")
