@@ -251,7 +251,7 @@ class Study:
         unknown = [method for method in self.asked if method not in methods]
         if unknown:
             raise ConfigError(f"{unknown[0]} is not tuned here", where="--methods", mend=", ".join(methods))
-        terms = self._terms("tuning", methods, before)
+        terms = self._terms(methods, before)
         scores = {
             method: one["scores"]
             for method, one in there["methods"].items()
@@ -299,16 +299,20 @@ class Study:
         kept = {method: {"overrides": list(before[method])} for method in methods if method not in grids}
         self._write(path.stem, there | {"tolerance": tolerance, "methods": {**found, **kept}, "parts": parts})
 
-    def _terms(self, city: str, methods: Sequence[str], chosen: Mapping[str, Setting]) -> dict[str, str]:
-        """Return a checksum by method of all that decides how it comes out on a city's slice today."""
-        jobs = plan_jobs(
-            self.source(city), methods, (TUNING_SEED,), self.out, [self.total(city, 0.6)], dict(chosen)
-        )
-        configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
+    def _terms(self, methods: Sequence[str], chosen: Mapping[str, Setting]) -> dict[str, str]:
+        """Return a checksum by method of all that decides how it comes out on the tuning slice today."""
+        configs = self._configs("tuning", methods, [self.total("tuning", 0.6)], chosen)
         terms = {m: self._told({**shared_terms(c), **method_terms(c)}) for m, c in configs.items()}
         return {
             m: hashlib.sha256(json.dumps(t, sort_keys=True).encode()).hexdigest() for m, t in terms.items()
         }
+
+    def _configs(
+        self, city: str, methods: Sequence[str], overrides: Sequence[str], chosen: Mapping[str, Setting]
+    ) -> dict[str, Any]:
+        """Return by method the configuration that it would be played with today, whatever the seed."""
+        jobs = plan_jobs(self.source(city), methods, SEEDS[:1], self.out, list(overrides), dict(chosen))
+        return {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
 
     def develop(self) -> None:
         """Play UCB-DUAL with prices of a second by the clock and by typical latencies, in three bands."""
@@ -453,11 +457,9 @@ class Study:
         tuned: Path,
     ) -> list[dict[str, Any]]:
         """Return the recorded results, each with those methods alone that would be played just so today."""
-        chosen = read_tuned(tuned).chosen
         overrides = [self.total(city, share), *settings, *self._stand_in]
-        jobs = plan_jobs(self.source(city), methods, SEEDS[:1], self.out, overrides, chosen)
+        configs = self._configs(city, methods, overrides, read_tuned(tuned).chosen)
         curve = None if self.given is None else read_curves(self.given).checksum
-        configs = {job.experiment.method: job.experiment.model_dump(mode="json") for job in jobs}
         found = []
         for document in (_recorded(name) for name in names if (HERE / f"{name}.json").exists()):
             held = [

@@ -181,9 +181,8 @@ def _require_updates(experiment: Experiment, simulation: Simulation, task: int) 
     steps, devices = experiment.training.steps, world.computers.take(able)
     step_s = costs.flops_per_step[0] / devices.flops_per_s
     limit_s, test_s = experiment.round.limit_s(steps * step_s), simulation.test_steps[task, able] * step_s
-    worst_j = world.energy.worst_case_j(steps * step_s, limit_s, devices, world.slowest, 1.0 / steps)
-    tested_j = world.slowest * world.energy.energy_j(0.0, test_s, 0.0, devices).total_j
-    least_j = float((worst_j + tested_j).min())
+    worst_j = world.energy.worst_case_j(steps * step_s, limit_s, devices, world.slowest, 1.0 / steps, test_s)
+    least_j = float(worst_j.min())
     if budget_j < least_j:
         raise ConfigError(
             f"task {name!r} may spend {budget_j:.3g} J, less than the {least_j:.3g} J that one update of "

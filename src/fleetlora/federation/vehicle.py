@@ -77,6 +77,6 @@ def forecast(
     spent = energy.energy_j(download_s.ravel(), compute_s.ravel(), upload_s.ravel(), each)
     tested_j = energy.energy_j(0.0, test_s.ravel(), 0.0, each).total_j
     limit = limit_s(download_s + compute_s + upload_s).ravel()
-    worst_j = energy.worst_case_j(compute_s.ravel(), limit, each, slowest, 1.0 / steps) + slowest * tested_j
+    worst_j = energy.worst_case_j(compute_s.ravel(), limit, each, slowest, 1.0 / steps, test_s.ravel())
     tables = (spent.total_j + tested_j, spent.compute_j, worst_j)
     return Forecast(download_s, compute_s, upload_s, test_s, *(table.reshape(n, arms) for table in tables))

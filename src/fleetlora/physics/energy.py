@@ -80,6 +80,7 @@ class EnergyModel(Settings):
         devices: DeviceColumns,
         slowest: float = 1.0,
         fastest: float = 1.0,
+        after_s: ArrayLike = 0.0,
     ) -> Floats:
         """Return the most joules that one update cut at its deadline can cost.
 
@@ -95,6 +96,8 @@ class EnergyModel(Settings):
             slowest: How many times as long the computing may take at most.
             fastest: How many times as long it takes at least, for example where a vehicle may take fewer
                 steps.
+            after_s: ``(n,)`` further seconds of computing once the update is through, up to ``slowest`` times
+                as long.
 
         Returns:
             ``(n,)`` joules; :meth:`energy_j` never exceeds them, whatever the channel does.
@@ -109,7 +112,8 @@ class EnergyModel(Settings):
         planned_s = np.asarray(compute_s, dtype=np.float64)
         worked = np.maximum(worked_j(fastest * planned_s), worked_j(slowest * planned_s))
         stuck = devices.power_rx_w * deadline
-        return np.asarray(np.maximum(worked, stuck) + self._idle_w(devices) * deadline)
+        update_j = np.maximum(worked, stuck) + self._idle_w(devices) * deadline
+        return np.asarray(update_j + slowest * self.energy_j(0.0, after_s, 0.0, devices).total_j)
 
     def _compute_w(self, devices: DeviceColumns) -> Floats:
         return devices.power_compute_w if self.kind == "power" else devices.switching_power_w
