@@ -186,7 +186,7 @@ class CohortTrainer:
             for batch, part in zip(split, engine.each(Score(head, b) for b in split), strict=True):
                 parts.append(part)
                 meter.add(len(batch))
-        return Metrics.total(parts, adapter.n_classes)
+        return Metrics.total(parts)
 
     def _check(self, examples: Examples, adapters: Sequence[Adapter], base: Adapter | None) -> None:
         """Refuse adapters that fit neither the backbone and setting nor the data set and each other."""

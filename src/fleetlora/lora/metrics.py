@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 __all__ = ["Metrics", "tally"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Metrics:
     """Counts over some samples; add two to join their samples.
 
@@ -21,17 +21,11 @@ class Metrics:
         correct: Samples whose largest logit is their label's.
         count: Samples.
         loss_sum: Sum of their cross-entropies, nats.
-        class_correct: (c,) int64 correct samples by label.
-        class_count: (c,) int64 samples by label.
-        class_predicted: (c,) int64 samples by prediction.
     """
 
     correct: int
     count: int
     loss_sum: float
-    class_correct: np.ndarray
-    class_count: np.ndarray
-    class_predicted: np.ndarray
 
     @property
     def accuracy(self) -> float:
@@ -43,28 +37,17 @@ class Metrics:
         """Mean cross-entropy, nats; NaN without samples."""
         return self.loss_sum / self.count if self.count else float("nan")
 
-    @property
-    def macro_f1(self) -> float:
-        """Mean over the classes that occur of 2·correct / (samples + predictions); NaN without samples."""
-        present = self.class_count > 0
-        f1 = 2 * self.class_correct[present] / (self.class_count + self.class_predicted)[present]
-        return float(f1.mean()) if len(f1) else float("nan")
-
     def __add__(self, other: Metrics) -> Metrics:
         return Metrics(
             self.correct + other.correct,
             self.count + other.count,
             self.loss_sum + other.loss_sum,
-            self.class_correct + other.class_correct,
-            self.class_count + other.class_count,
-            self.class_predicted + other.class_predicted,
         )
 
     @classmethod
-    def total(cls, parts: Sequence[Metrics], n_classes: int) -> Metrics:
+    def total(cls, parts: Sequence[Metrics]) -> Metrics:
         """Return the sum of ``parts``, of none too."""
-        none = np.zeros(n_classes, dtype=np.int64)
-        return sum(parts, cls(0, 0, 0.0, none, none, none))
+        return sum(parts, cls(0, 0, 0.0))
 
 
 def tally(logits: Tensor, labels: np.ndarray) -> Metrics:
@@ -74,15 +57,6 @@ def tally(logits: Tensor, labels: np.ndarray) -> Metrics:
         logits: (n, c).
         labels: (n,) int64.
     """
-    classes = logits.shape[1]
-    predicted = logits.argmax(1).numpy()
     losses = cross_entropy(logits, torch.from_numpy(labels), reduction="none")
-    hit = predicted == labels
-    return Metrics(
-        int(hit.sum()),
-        len(labels),
-        float(losses.double().sum()),
-        np.bincount(labels[hit], minlength=classes),
-        np.bincount(labels, minlength=classes),
-        np.bincount(predicted, minlength=classes),
-    )
+    correct = int((logits.argmax(1).numpy() == labels).sum())
+    return Metrics(correct, len(labels), float(losses.double().sum()))
