@@ -14,6 +14,7 @@ import pytest
 from fleetlora.config import load_experiment, load_traces, preset_names, to_toml
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.methods import METHODS
+from fleetlora.physics import DEFAULT_DEVICES
 
 BASE: dict[str, Any] = {
     "traces": {"source": "warsaw"},
@@ -100,6 +101,21 @@ def test_a_task_can_be_overridden_by_name_or_number() -> None:
         assert load_experiment(BASE, overrides=[f"{key}=16"]).tasks[1].encoding.max_tokens == 16
 
 
+def test_a_class_of_the_default_fleet_can_be_overridden_by_name_or_number() -> None:
+    for key in ("devices.infotainment.power_tx_w", "devices.1.power_tx_w"):
+        first, second, *rest = load_experiment("warsaw", overrides=[f"{key}=2.0"]).devices
+        assert second == DEFAULT_DEVICES[1].model_copy(update={"power_tx_w": 2.0})
+        assert (first, *rest) == (DEFAULT_DEVICES[0], *DEFAULT_DEVICES[2:])
+
+
+def test_an_override_names_the_classes_of_the_files_own_fleet() -> None:
+    own = DEFAULT_DEVICES[3].model_dump(mode="json", exclude_none=True) | {"name": "mine", "share": 1.0}
+    (only,) = load_experiment({**BASE, "devices": [own]}, overrides=["devices.mine.power_tx_w=2.0"]).devices
+    assert (only.name, only.power_tx_w) == ("mine", 2.0)
+    with pytest.raises(ConfigError, match=r"devices\.infotainment.*no entry"):
+        load_experiment({**BASE, "devices": [own]}, overrides=["devices.infotainment.power_tx_w=2.0"])
+
+
 def test_budgets_split_the_total() -> None:
     assert load_experiment(BASE).budgets_j() == {"news": math.inf, "wire": math.inf}
     half = load_experiment(BASE, overrides=["budget.total_j=100"]).budgets_j()
@@ -134,6 +150,9 @@ def test_budgets_split_the_total() -> None:
         ("sites={placement='grid'}", "sites", "→ its keys: count, spacing_m"),
         ("learner.kind=curve", "learner", "→ its keys: curve, kind"),
         ("defence={rule='trimmed-mean', rule_options={trim='x'}}", "rule_options.trim", "→ give a number"),
+        ("devices.infotainmet.share=0.5", "devices.infotainmet", "did you mean 'infotainment'"),
+        ("devices.infotainment.share=0.5", "devices", "sum to 1.15, not 1"),
+        ("devices.infotainment.power_tx=2", "devices.infotainment.power_tx", "did you mean 'power_tx_w'"),
         ("budget.shares.wier=0.5", "budget.shares.wier", "did you mean 'wire'"),
         ("round.count='many'", "round.count", "got 'many'"),
         ("round.deadline_s=nan", "round.deadline_s", "finite"),

@@ -308,7 +308,8 @@ def load_experiment(
         source: Name of a preset, path of a TOML file, or the values themselves.
         method: Name of a method; replaces the file's.
         seed: Replaces the file's seed.
-        overrides: ``key=value`` each, dotted keys, TOML values; a task is named by name or number.
+        overrides: ``key=value`` each, dotted keys, TOML values; a task or device class is named by name
+            or number.
 
     Raises:
         ConfigError: A key or value is wrong; names it and suggests the mend.
@@ -330,7 +331,7 @@ def load_experiment(
     raw = {**raw, "method": str(method or raw.get("method", "fixed"))}
     if seed is not None:
         raw["seed"] = seed
-    raw = _overridden(raw, overrides)
+    raw = _overridden({"devices": _DEFAULT_FLEET, **raw}, overrides)
     raw.pop("extends", None)
     try:
         return Experiment.model_validate(raw)
@@ -440,6 +441,8 @@ def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -
     return kind is not None and kind.key in above and below.get(kind.key, kind.default) != above[kind.key]
 
 
+#: What lies beneath a file without devices, so that an override can name a class of them.
+_DEFAULT_FLEET = [device.model_dump(mode="json", exclude_none=True) for device in DEFAULT_DEVICES]
 #: Keys of an override that name a component, or may.
 _NAMING = {key for kind in _SECTIONS for key in (kind.section, f"{kind.section}.{kind.key}")}
 
