@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,26 @@ def test_the_order_in_which_examples_are_first_seen_changes_nothing(bert: Backbo
     for row in every[::-1]:
         one_by_one.hidden(np.array([row]))
     assert torch.equal(one_by_one.hidden(every)[0], at_once)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_groups_of_a_length_are_all_of_one_size_so_company_changes_nothing(
+    bert: Backbone, texts: Texts, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[int, ...]] = set()
+    prefix = bert.prefix
+
+    def noted(batch: dict[str, np.ndarray], depth: int) -> torch.Tensor:
+        seen.add(batch["input_ids"].shape)
+        return prefix(batch, depth)
+
+    monkeypatch.setattr(bert, "prefix", noted)
+    length = int(np.bincount(texts.lengths).argmax())
+    alike = np.flatnonzero(texts.lengths == length)
+    assert len(alike) > 2
+    for count in (1, 2, len(alike)):
+        PrefixCache().store(bert, texts, 1, dtype).hidden(alike[:count])
+    assert seen == {(math.ceil(128 / length), length)}
 
 
 def test_features_of_the_whole_encoder_are_pooled(case: tuple[Backbone, Examples]) -> None:

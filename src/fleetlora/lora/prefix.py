@@ -1,8 +1,9 @@
 """The frozen part's output, computed once per example and kept while it fits.
 
-Examples are run in groups of one exact length, without padding and never in very small products, so an
-example's output does not depend on which others it is computed with: with and without the cache, and in
-whatever order examples are first seen, the numbers are the same.
+Examples are run in groups of one exact length, without padding, and groups of a length are all of one size:
+BLAS takes other paths, with other rounding, for products of other sizes. So an example's output does not
+depend on which others it is computed with: with and without the cache, in whatever order examples are first
+seen, and whatever ran before in the same process, the numbers are the same.
 """
 
 from __future__ import annotations
@@ -17,11 +18,9 @@ from torch import Tensor
 from fleetlora.errors import InputError
 from fleetlora.lora.backbone import Backbone
 from fleetlora.lora.examples import Examples
+from fleetlora.lora.memory import group_tokens
 
 __all__ = ["PrefixCache", "PrefixStore", "token_counts"]
-
-#: Fewest tokens of one run; BLAS takes other paths, with other rounding, for smaller products.
-FEWEST_TOKENS = 64
 
 
 class PrefixCache:
@@ -179,7 +178,7 @@ class PrefixStore:
         lacking = distinct[~table.filled[np.searchsorted(table.rows, distinct)]]
         for length in np.unique(self.tokens[lacking]).tolist():
             same = lacking[self.tokens[lacking] == length]
-            step = max(1, self.backbone.block_tokens // length)
+            step = self._group(length)
             for begin in range(0, len(same), step):
                 part = same[begin : begin + step]
                 at = np.searchsorted(table.rows, part)
@@ -187,8 +186,13 @@ class PrefixStore:
                 table.memory[self.backbone.tensor(index)] = self._run(part, length).reshape(len(index), -1)
                 table.filled[at] = True
 
+    def _group(self, length: int) -> int:
+        """Return how many examples of a length are run together, always."""
+        return -(-min(group_tokens(self.backbone.device), self.backbone.block_tokens) // length)
+
     def _run(self, rows: np.ndarray, length: int) -> Tensor:
-        filled = np.resize(rows, max(len(rows), -(-FEWEST_TOKENS // length)))
+        """Return the outputs of at most a group of examples of one length, beside repeats that fill it up."""
+        filled = np.resize(rows, self._group(length))
         below = self.cache.below(self) if self.pooled else None
         with self.arithmetic():
             if below is None:
