@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from fleetlora.errors import InputError
+from fleetlora.lora.casting import CastWeights
 from fleetlora.lora.loading import load_encoder, without_pooler
 from fleetlora.lora.memory import block_tokens
 from fleetlora.lora.sizes import AdapterLayout
@@ -69,6 +70,7 @@ class Backbone:
         auto: Literal["mean", "cls"] = "mean" if self.kind == "text" else "cls"
         self.pooling: Literal["mean", "cls"] = auto if pooling == "auto" else pooling
         self.layers_path, self.layers = _encoder_layers(model, path)
+        self._cast = CastWeights(self.layers)
         self.norm: nn.Module | None = None
         try:
             shape = self._probe()
@@ -187,6 +189,10 @@ class Backbone:
     @torch.no_grad()
     def run_below(self, inputs: Mapping[str, Tensor], depth: int) -> Tensor:
         """Return the input of layer ``depth`` as :meth:`prefix` does, for inputs that are tensors already."""
+        with self._cast.acting(slice(depth), self.device):
+            return self._below(inputs, depth)
+
+    def _below(self, inputs: Mapping[str, Tensor], depth: int) -> Tensor:
         if depth == self.n_layers:
             return cast(Tensor, self.model(**inputs).last_hidden_state)
 
@@ -213,9 +219,10 @@ class Backbone:
         if depth == self.n_layers:
             return hidden
         attend = None if mask is None else mask[:, None, None, :]
-        for layer in self.layers[depth:]:
-            out = layer(hidden, attend)
-            hidden = out[0] if isinstance(out, tuple) else out
+        with self._cast.acting(slice(depth, None), hidden.device):
+            for layer in self.layers[depth:]:
+                out = layer(hidden, attend)
+                hidden = out[0] if isinstance(out, tuple) else out
         return hidden if self.norm is None else cast(Tensor, self.norm(hidden))
 
     def pool(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -254,6 +261,7 @@ class Backbone:
         with torch.device("meta"):
             twin.model = without_pooler(type(model)(model.config)).eval().requires_grad_(False)
         twin.layers = cast(nn.ModuleList, twin.model.get_submodule(self.layers_path))
+        twin._cast = CastWeights(twin.layers)
         twin.norm = next(
             (twin.model.get_submodule(n) for n, m in self.model.named_modules() if m is self.norm), None
         )

@@ -161,11 +161,11 @@ def merged(backbone: Backbone, adapter: Adapter | None) -> Iterator[None]:
     try:
         if adapter is not None:
             for name in adapter.names:
-                weight = backbone.linear(name).weight.data
+                weight = backbone.linear(name).weight
                 saved[name] = weight.clone()
                 B, A = (factor[name].to(weight.device) for factor in (adapter.B, adapter.A))
                 weight.addmm_(B, A, alpha=adapter.scale)
         yield
     finally:
         for name, weight in saved.items():
-            backbone.linear(name).weight.data.copy_(weight)
+            backbone.linear(name).weight.copy_(weight)
