@@ -156,7 +156,10 @@ def _branch(A: Tensor, B: Tensor, scale: Tensor) -> Any:
 
 @contextlib.contextmanager
 def merged(backbone: Backbone, adapter: Adapter | None) -> Iterator[None]:
-    """Add an adapter's s·B·A to the encoder's weights for a while; ``None`` adds nothing."""
+    """Add an adapter's s·B·A to the encoder's weights for a while; ``None`` adds nothing.
+
+    In place on the weights themselves, not on their ``data``, so that whoever keeps casts of them sees it.
+    """
     saved: dict[str, Tensor] = {}
     try:
         if adapter is not None:

@@ -37,8 +37,8 @@ class CastWeights:
     def acting(self, layers: slice, device: torch.device) -> Iterator[None]:
         """Let some layers run with the casts inside the block; where there is no autocast do nothing."""
         found = [m for layer in self._linears[layers] for m in layer] if _autocasts(device.type) else []
-        for module in found:
-            weight, bias = self._cast(module, torch.get_autocast_dtype(device.type))
+        casts = [self._cast(module, torch.get_autocast_dtype(device.type)) for module in found]
+        for module, (weight, bias) in zip(found, casts, strict=True):
             module.forward = partial(linear, weight=weight, bias=bias)  # type: ignore[method-assign]
         try:
             yield

@@ -38,11 +38,7 @@ class Metrics:
         return self.loss_sum / self.count if self.count else float("nan")
 
     def __add__(self, other: Metrics) -> Metrics:
-        return Metrics(
-            self.correct + other.correct,
-            self.count + other.count,
-            self.loss_sum + other.loss_sum,
-        )
+        return Metrics(self.correct + other.correct, self.count + other.count, self.loss_sum + other.loss_sum)
 
     @classmethod
     def total(cls, parts: Sequence[Metrics]) -> Metrics:
