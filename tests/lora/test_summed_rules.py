@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fleetlora.lora import AGGREGATION_RULES, Adapter, AdapterLayout, adapter_bytes, init_adapter
+from tests.lora.reference import trained_like
 from tests.lora.updates import LAYOUT, assert_same_product, by_hand, is_matrix, product, products, update
 
 FLORA, FLEXLORA, FEDRA = (AGGREGATION_RULES.get(name) for name in ("flora", "flexlora", "fedra"))
@@ -130,3 +131,26 @@ def test_fedras_traffic_is_exactly_that_of_its_layers() -> None:
     mine = replace(DEEP, shapes={name: DEEP.shapes[name] for name in init.names})
     traffic = rule.traffic(DEEP, 4, init)
     assert traffic.down_bytes == traffic.up_bytes == adapter_bytes(mine, 4)
+
+
+def test_with_one_encoder_layer_fedra_is_flexlora() -> None:
+    shapes = {n: s for n, s in DEEP.shapes.items() if ".3." in n}
+    layout = AdapterLayout(shapes, 6, 3, 8.0)
+    fedra, flexlora = FEDRA(share=0.5), FLEXLORA()
+
+    def trained(rank: int) -> Adapter:
+        return trained_like(fedra.init(layout, rank, 0, draw=rank), rank)
+
+    model = flexlora.start(trained(4))
+    updates, weights, rows = [trained(2), trained(4)], [1.0, 3.0], init_adapter(layout, 2, 9)
+    ours, theirs = (
+        rule.dispatch(rule.combine([rule.merge(updates, weights, model), model], weights), 2, rows)
+        for rule in (fedra, flexlora)
+    )
+    for name in shapes:
+        torch.testing.assert_close(product(ours, name), product(theirs, name), atol=1e-5, rtol=1e-5)
+    assert torch.equal(ours.head["weight"], theirs.head["weight"])
+    for rank in (2, 4):
+        begun = [rule.init(layout, rank, 0, draw=7).A for rule in (fedra, flexlora)]
+        assert all(torch.equal(begun[0][name], begun[1][name]) for name in shapes)
+        assert fedra.traffic(layout, rank, model) == flexlora.traffic(layout, rank, model)
