@@ -108,10 +108,23 @@ def _values(key: str, *values: float) -> tuple[Setting, ...]:
 CONSTANTS = {
     "ucb-dual": _values("policy.gain_latencies", 0.8, 1.2, 1.8),
     "ucb-dual-paper": _values("policy.bonus", 0.03, 0.1, 0.3),
-    "hetlora": _values("aggregation.gamma", 0.95, 0.99, 1.0),
+    "hetlora": _values("aggregation.gamma", 0.85, 0.99, 1.0),
     "ucb-alp": _values("policy.exploration", 0.1, 0.3, 1.0),
     "ucb-bv": _values("policy.exploration", 0.03, 0.1, 1.0),
     "primal-dual-bwk": _values("policy.confidence", 0.03, 0.1, 1.0),
+}
+BEYOND_CONSTANTS: dict[Setting, Setting] = {
+    (f"{key}={edge}",): (f"{key}={beyond}",)
+    for key, edge, beyond in (
+        ("policy.gain_latencies", 0.8, 0.5),
+        ("policy.gain_latencies", 1.8, 2.7),
+        ("policy.bonus", 0.03, 0.01),
+        ("policy.bonus", 0.3, 1.0),
+        ("policy.exploration", 0.03, 0.01),
+        ("policy.exploration", 1.0, 3.0),
+        ("policy.confidence", 0.03, 0.01),
+        ("policy.confidence", 1.0, 3.0),
+    )
 }
 #: Of deadlines or constants whose accuracies are closer than this, the one with the shorter rounds is
 #: chosen: a standard error of three tests of 1,000 texts, sqrt(0.8 · 0.2 / 3000).
@@ -222,7 +235,7 @@ class Study:
 
     def constants(self) -> None:
         """Choose each method's own constant, with what was chosen before; those without one keep that."""
-        self._tune(TUNED, CONSTANTS, {}, LIMITS, TOLERANCE)
+        self._tune(TUNED, CONSTANTS, BEYOND_CONSTANTS, LIMITS, TOLERANCE)
 
     def _tune(
         self,
