@@ -6,16 +6,23 @@ import copy
 import json
 import re
 import shlex
+import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+import tomli_w
 
 import fleetlora
 from fleetlora.curves import Costs, Curves, base_of, fit_curves, read_curves
+from fleetlora.curves.recorded import read_runs
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.federation.curve_learner import costs_at
+from fleetlora.federation.learner import Jobs, Learned
+from fleetlora.federation.lora_learner import LoraLearner
 from fleetlora.records import Run, open_run
 from tests.tiny import stopped
 
@@ -68,6 +75,52 @@ def test_recorded_costs_are_those_of_the_real_learner(tiny: dict[str, Any], real
     assert dict(zip(recipe.costs.ranks, recipe.costs.bytes_up, strict=True)) == {
         rank: sizes[rank] for rank in sorted(sizes)
     }
+
+
+def test_the_fit_reads_the_step_sizes_that_the_run_trained_with(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, progress = LoraLearner.train, {}
+
+    def noted(self: LoraLearner, task: int, round: int, jobs: Jobs, over: float) -> Learned:
+        progress[task, round] = over
+        return train(self, task, round, jobs, over)
+
+    monkeypatch.setattr(LoraLearner, "train", noted)
+    values = _values(tiny, budget={"total_j": 1.5})
+    values["round"] |= {"count": 40, "period_s": 4.0, "patience": 1.2, "patience_floor_s": 0.01}
+    values["training"] = {**values["training"], "rate_end": 0.1}
+    run = fleetlora.run(values, tmp_path / "run", method="random", report=False)
+    by_joules = 0
+    for task, (recorded,) in enumerate(read_runs([run]).values()):
+        updates = run.updates.filter((pl.col("task") == run.tasks[task]) & (pl.col("outcome") == "delivered"))
+        number = updates.sort("round")["round"].to_list()
+        assert recorded.work.rate == pytest.approx([1.0 - 0.9 * progress[task, n] for n in number])
+        by_joules += sum(progress[task, n] > (n + 1) / values["round"]["count"] for n in number)
+    assert by_joules > 0, "joules ran ahead of the rounds"
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value", "words"),
+    [
+        ("result.json", ("host", "versions", "fleetlora"), "0.1.0", "whose step sizes fell with time alone"),
+        ("config.toml", ("attack", "kind"), "sign-flip", "attack.kind is 'sign-flip'"),
+        ("config.toml", ("privacy", "noise_multiplier"), 0.5, "privacy.noise_multiplier is 0.5"),
+    ],
+)
+def test_a_run_that_a_curve_cannot_learn_from_is_refused(
+    real: Path, tmp_path: Path, file: str, keys: tuple[str, ...], value: Any, words: str
+) -> None:
+    shutil.copytree(real / "random-0", tmp_path / "run")
+    path = tmp_path / "run" / file
+    document = (json if file.endswith("json") else tomllib).loads(path.read_text("utf-8"))
+    inner = document
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+    inner[keys[-1]] = value
+    path.write_text(json.dumps(document) if file.endswith("json") else tomli_w.dumps(document), "utf-8")
+    with pytest.raises(InputError, match=words):
+        fit_curves([tmp_path / "run"], tmp_path / "curve.json")
 
 
 def test_a_curves_run_says_so_and_leaves_no_adapter(

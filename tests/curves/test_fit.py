@@ -110,14 +110,23 @@ def test_costs_of_a_rank_are_those_of_any_run_of_the_same_rule(runs: list[Record
     assert found[recipe(1.0, "ffa")].costs.ranks == (2,)
 
 
-def test_too_few_tests_are_refused(runs: list[Recorded]) -> None:
-    few = replace(
-        runs[0],
-        test_sync=runs[0].test_sync[:2],
-        accuracy=runs[0].accuracy[:2],
-        loss=runs[0].loss[:2],
-        test_samples=runs[0].test_samples[:2],
+def with_first_tests(run: Recorded, count: int) -> Recorded:
+    return replace(
+        run,
+        test_sync=run.test_sync[:count],
+        accuracy=run.accuracy[:count],
+        loss=run.loss[:count],
+        test_samples=run.test_samples[:count],
     )
+
+
+def test_runs_without_which_too_few_tests_are_left_are_not_held_out() -> None:
+    both = [with_first_tests(recorded(method, 0), 3) for method in ("one", "other")]
+    assert hold_out(both, fit_task(both)) == []
+
+
+def test_too_few_tests_are_refused(runs: list[Recorded]) -> None:
+    few = with_first_tests(runs[0], 2)
     with pytest.raises(InputError, match="too few for a curve"):
         fit_task([few])
 

@@ -47,6 +47,7 @@ _LEAST_LOSS = 1e-3
 
 #: Most evaluations of a search from scratch, and of one that begins at a neighbour's end.
 _MOST, _FEW = 60, 15
+_FEWEST = 4  # tests that a fit needs
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ def fit_task(runs: Sequence[Recorded], start: Fitted | None = None) -> Fitted:
     """
     recipes = tuple(sorted({run.recipe for run in runs}))
     stacked = Stacked.of(runs, recipes)
-    tests = int(np.isfinite(stacked.loss).sum())
-    if tests < 4 or not len(stacked.logs):
+    tests = _tests(runs)
+    if tests < _FEWEST or not len(stacked.logs):
         raise InputError(
             f"{tests} tests of {len(stacked.logs)} updates are too few for a curve",
             mend="give longer runs, or test more often (evaluation.every, evaluation.every_s)",
@@ -113,6 +114,8 @@ def fit_task(runs: Sequence[Recorded], start: Fitted | None = None) -> Fitted:
 def hold_out(runs: Sequence[Recorded], whole: Fitted) -> list[HeldOut]:
     """Return what curves say of runs that they were not fitted to, run by run.
 
+    Runs without which too few tests are left are not held out.
+
     Args:
         runs: One task of every run.
         whole: The fit to all of them, from which each search begins.
@@ -121,15 +124,19 @@ def hold_out(runs: Sequence[Recorded], whole: Fitted) -> list[HeldOut]:
     for method in dict.fromkeys(run.method for run in runs):
         mine = [run for run in runs if run.method == method]
         others = [run for run in runs if run.method != method]
-        if {run.recipe for run in mine} <= {run.recipe for run in others}:
+        if {run.recipe for run in mine} <= {run.recipe for run in others} and _tests(others) >= _FEWEST:
             found += _predicted(mine, fit_task(others, whole), "method")
             continue
         for seed in dict.fromkeys(run.seed for run in mine):
             rest = [*others, *(run for run in mine if run.seed != seed)]
             left = [run for run in mine if run.seed == seed]
-            if {run.recipe for run in left} <= {run.recipe for run in rest}:
+            if {run.recipe for run in left} <= {run.recipe for run in rest} and _tests(rest) >= _FEWEST:
                 found += _predicted(left, fit_task(rest, whole), "seed")
     return found
+
+
+def _tests(runs: Sequence[Recorded]) -> int:
+    return sum(int(np.isfinite(run.loss).sum()) for run in runs)
 
 
 def _predicted(runs: Sequence[Recorded], fitted: Fitted, kind: str) -> list[HeldOut]:

@@ -24,6 +24,11 @@ __all__ = ["Recorded", "read_runs", "task_costs"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: The version since which step sizes fall with the joules too.
+_SCHEDULED_BY_JOULES = (0, 2)
+#: What spoils updates, which no curve knows of, and its value where it is off.
+_DISTORTS = (("attack.kind", "none"), ("privacy.noise_multiplier", None))
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -68,8 +73,9 @@ def read_runs(runs: Sequence[Run]) -> dict[str, list[Recorded]]:
     """Return every task of every run.
 
     Raises:
-        InputError: A run is not complete, was itself made with a curve, or trains something else than the
-            first one does; or an update's bytes depend on more than its rank.
+        InputError: A run is not complete, was itself made with a curve, was attacked or protected by noise,
+            is of a version with another schedule, or trains something else than the first one does; or an
+            update's bytes depend on more than its rank.
     """
     if not runs:
         raise InputError("there is no run to learn from", mend="give the directories of finished runs")
@@ -84,6 +90,22 @@ def _require_usable(run: Run, first: Run) -> None:
     if "learner" in run.result:
         raise InputError(
             "the run was made with a curve, not with training", where=str(run.path), mend="leave it out"
+        )
+    for key, harmless in _DISTORTS:
+        section, _, option = key.partition(".")
+        found = run.config.get(section, {}).get(option, harmless)
+        if found != harmless:
+            raise InputError(
+                f"{key} is {found!r}: what its updates taught is not what vehicles teach",
+                where=str(run.path),
+                mend="leave it out",
+            )
+    version = run.result["host"]["versions"]["fleetlora"]
+    if tuple(int(part) for part in version.split(".")[:2]) < _SCHEDULED_BY_JOULES:
+        raise InputError(
+            f"the run is of fleetlora {version}, whose step sizes fell with time alone",
+            where=str(run.path),
+            mend="play it again, or leave it out",
         )
     changed = first_difference(base_of(run.config), base_of(first.config))
     if changed:
@@ -116,7 +138,7 @@ def _recorded(run: Run, task: str) -> Recorded:
             rank=arrived["rank"].to_numpy(),
             steps=arrived["steps"].to_numpy(),
             samples=arrived["samples"].to_numpy(),
-            rate=_rates(run, number, arrived["t_start_s"].to_numpy()),
+            rate=_rates(run, rounds, number, arrived["t_start_s"].to_numpy()),
             before=_earlier(vehicle),
         ),
         sync=sync,
@@ -158,15 +180,20 @@ def _earlier(vehicle: Ints) -> Ints:
     return earlier
 
 
-def _rates(run: Run, number: Ints, start_s: Floats) -> Floats:
-    """Return the step size of each update relative to the run's start, as the run scheduled it."""
+def _rates(run: Run, rounds: pl.DataFrame, number: Ints, start_s: Floats) -> Floats:
+    """Return the step size of each update relative to the run's start, as the run scheduled it.
+
+    By the rounds, the time or the joules of the task, whichever are further along.
+    """
     training = LocalTraining.model_validate(run.config["training"])
     count = int(run.config["round"]["count"])
     duration_s = run.config["traces"].get("duration_s")
     if duration_s is None:  # the tracks' own length, which a run that outlived its rounds does not tell
         finished = int(run.result["rounds"]) >= count
         duration_s = math.inf if finished else float(run.rounds["t_end_s"].max())  # type: ignore[arg-type]
-    progress = np.minimum(1.0, np.maximum(number / count, start_s / float(duration_s)))
+    spent = np.append(0.0, (rounds["spent_j"] / rounds["budget_j"]).to_numpy())  # before each round
+    spent = spent[np.searchsorted(rounds["round"].to_numpy(), number)]
+    progress = np.minimum(1.0, np.maximum.reduce([number / count, start_s / float(duration_s), spent]))
     return training.decay_at(progress)
 
 
