@@ -36,6 +36,16 @@ def test_every_bench_is_documented_and_every_documented_one_exists() -> None:
     assert {shlex.split(command)[2] for command in documented()} == set(BENCHES)
 
 
+def test_the_page_says_which_records_are_of_which_version() -> None:
+    of: dict[str, set[str]] = {}
+    for path in (ROOT / "benchmarks").glob("*.json"):
+        host = json.loads(path.read_text("utf-8"))["host"]
+        of.setdefault(host["versions"]["fleetlora"], set()).add(path.name)
+    (said,) = re.findall(r"only (`demo.json`.*?) are of 0.2.0", " ".join(PAGES[1].read_text("utf-8").split()))
+    assert set(of) == {"0.1.0", "0.2.0"}
+    assert of["0.2.0"] == set(re.findall(r"`([^`]+)`", said))
+
+
 @pytest.mark.parametrize("command", documented())
 def test_a_documented_bench_can_be_asked_for(
     command: str, call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
