@@ -83,7 +83,10 @@ def _played(call: Any, page: str) -> None:
 def test_the_planning_page_works_from_beginning_to_end(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(commands(PLANNING)) == 5
     _played(call, PLANNING)
-    exec(compile(blocks(PLANNING, "python")[1], "docs/planning.md", "exec"), {})
+    page: dict[str, Any] = {}
+    exec(compile(blocks(PLANNING, "python")[1], "docs/planning.md", "exec"), page)
+    ends = page["run"].result["updates"]
+    assert page["updates"]["failed"].sum() == ends["abandoned"] + ends["lost"]
     said = capsys.readouterr().out
     assert all(column in said for column in ("contact_s", "updates", "radio_j", "rsu-"))
     assert fleetlora.open_run("runs/larger").result["learner"]["kind"] == "curve"

@@ -33,7 +33,9 @@ __all__ = [
 #: Number of the layout of tables and ``result.json``; it grows when an old reader would misread a new run.
 SCHEMA = 1
 
-#: How a started update ended. The first three reached the model, the last two did not.
+#: How a started update ended. The first three reached the model, the last two did not: ``abandoned`` where
+#: its vehicle left its RSU before its limit, under a departure rule that then gives up; ``lost`` where it was
+#: cut off otherwise.
 OUTCOMES = ("delivered", "early", "handed_off", "abandoned", "lost")
 
 #: The outcomes that reached the model: in full, with fewer steps, or through the next RSU.
@@ -70,8 +72,8 @@ ROUNDS = (
     Column("delivered", "i32", "updates delivered in full to their own RSU"),
     Column("early", "i32", "updates delivered early, with fewer steps"),
     Column("handed_off", "i32", "updates delivered through the next RSU"),
-    Column("abandoned", "i32", "updates the vehicle gave up"),
-    Column("lost", "i32", "updates cut off by the end of contact or the deadline"),
+    Column("abandoned", "i32", "updates given up where the vehicle left its RSU, by its departure rule"),
+    Column("lost", "i32", "updates cut off by their limit, or by the end of contact where none is given up"),
     Column("mean_rank", "f64", "mean rank of the started updates", nullable=True),
     Column("energy_j", "f64", "vehicles' joules in this round"),
     Column("energy_rsu_j", "f64", "RSUs' joules in this round"),
