@@ -92,7 +92,7 @@ UPDATES = (
     Column("rsu", "i32", "RSU that admitted the vehicle"),
     Column("vehicle", "i32", "vehicle"),
     Column("device", "str", "device class"),
-    Column("rank", "i32", "LoRA rank it chose"),
+    Column("rank", "i32", "LoRA rank it trains: lower than the one it chose where HetLoRA had pruned it"),
     Column("steps", "i32", "local steps it did"),
     Column("samples", "i32", "training samples it holds: its weight"),
     Column("t_start_s", "f64", "virtual time at which the download began"),
