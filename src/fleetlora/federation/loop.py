@@ -1,8 +1,8 @@
 """The round loop: the method, step by step, in virtual time.
 
-Every RSU and every task start a round together. A round ends when the last admitted vehicle has delivered
-or is known to be gone, at the latest at the deadline, and after a short pause if everybody sat out; every q
-rounds the cloud merges the RSUs' models.
+Every RSU and every task start a round together. A round ends when the last update is through or has ended,
+at the latest at the deadline, and after a short pause if everybody sat out; every q rounds the cloud merges
+the RSUs' models. A hand-off's way over the backhaul and that merge come on top of the deadline.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ ROUNDS = (
     Column("task", "str", "task"),
     Column("t_start_s", "f64", "virtual time at which the round began"),
     Column("t_end_s", "f64", "virtual time at which the round's model stood"),
-    Column("latency_s", "f64", "t_end_s - t_start_s: slowest admitted vehicle, or the deadline"),
+    Column("latency_s", "f64", "t_end_s - t_start_s: until its last update ended, plus the cloud's merge"),
     Column("download_s", "f64", "mean download over updates that reached the model", nullable=True),
     Column("compute_s", "f64", "mean training over updates that reached the model", nullable=True),
     Column("upload_s", "f64", "mean upload over updates that reached the model", nullable=True),
