@@ -59,7 +59,7 @@ def variant_of(name: str) -> str:
 
 
 def is_bound(name: str) -> bool:
-    """Tell whether ``name`` is told the future: an upper bound and no method."""
+    """Tell whether ``name`` is told the future: a yardstick and no method."""
     return name in _BOUNDS
 
 
@@ -125,7 +125,7 @@ _changed("loop", {"budget": {"rule": "feedback"}})
 _changed("quick", {"round": {"deadline_s": 1.0}})
 
 # Departure rules by themselves: for long rounds (one large rank for all) and for ours; the oracle is told the
-# future, an upper bound and no method.
+# future: a yardstick and no method.
 _changed("oracle-departure", {"departure": {"rule": "oracle"}}, bound=True)
 _changed("oracle-departure", {"departure": {"rule": "oracle"}}, of="fixed", bound=True)
 _changed("departure", {"departure": {"rule": "least-cost"}}, of="fixed")

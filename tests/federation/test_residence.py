@@ -9,6 +9,7 @@ import pytest
 
 from fleetlora.federation.residence import (
     PRIOR_WEIGHT,
+    Residence,
     ResidencePredictor,
     crossing_s,
     neighbours,
@@ -152,3 +153,20 @@ def test_a_prediction_waits_until_its_contacts_have_ended(street: World) -> None
         predictor.predict(street.observe(float(time_s)), nobody)
         assert predictor.state_dict()["seen"] == PRIOR_WEIGHT + compared
     assert predictor.state_dict()["open"] == []
+
+
+def test_an_oracle_knows_when_each_leaves_and_who_serves_it_next(street: World) -> None:
+    contacts, now_s = street.contacts, 150.0
+    here = street.observe(now_s)
+    vehicle = np.flatnonzero(here.contact >= 0)
+    known = Residence.known(street, here, vehicle)
+    assert known.spread == 0.0
+    handed_off = 0
+    for row, v in enumerate(vehicle):
+        later = (contacts.vehicle == v) & (contacts.t_in_s > now_s)
+        ends_s = contacts.t_out_s[here.contact[v]]
+        assert known.seconds[row] == ends_s - now_s
+        after = np.flatnonzero(later & contacts.handoff & np.isclose(contacts.t_in_s, ends_s))
+        assert known.next_rsu[row] == (contacts.rsu[after[0]] if len(after) else -1)
+        handed_off += len(after)
+    assert 0 < handed_off < len(vehicle)

@@ -81,8 +81,8 @@ class Plan:
 class DepartureRule(Protocol):
     """Decides, from what the vehicle expects, how it goes about its update.
 
-    A rule with ``oracle`` set is told true residences instead of predicted ones: an upper bound, not a
-    method.
+    A rule with ``oracle`` set is told true residences and next RSUs instead of predicted ones: a yardstick,
+    not a method.
     """
 
     oracle: ClassVar[bool]
@@ -163,7 +163,11 @@ class LeastCost(_Weights):
 
 @DEPARTURE_RULES.register("oracle")
 class Oracle(LeastCost):
-    """An upper bound that no vehicle could reach: ``least-cost`` told the true residences, without error."""
+    """``least-cost`` told how long each vehicle stays and where it goes: what perfect foresight would bring.
+
+    No vehicle could know that: a yardstick, not a method. How long transfers take stays foreseen, and there
+    is no error left to keep a margin for, so it need not be best in every run.
+    """
 
     oracle: ClassVar[bool] = True
 

@@ -202,7 +202,7 @@ class Simulation:
         """Return how long each admitted vehicle thinks it will stay; an oracle is told."""
         foreseen = self.residence.predict(here, admission.vehicle)
         if self.departure.oracle:
-            return Residence.known(here, admission.vehicle, foreseen.next_rsu)
+            return Residence.known(self.world, here, admission.vehicle)
         return foreseen
 
     def _choose(self, task: int, admission: Admission, residence: Residence, here: Here) -> Started:

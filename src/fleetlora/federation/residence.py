@@ -51,8 +51,13 @@ class Residence:
         return Residence(self.seconds[rows], self.spread, self.next_rsu[rows])
 
     @classmethod
-    def known(cls, here: Here, vehicle: Ints, next_rsu: Ints) -> Residence:
-        """Return the true residences, which only an oracle may see."""
+    def known(cls, world: World, here: Here, vehicle: Ints) -> Residence:
+        """Return the true residences and next RSUs, which only an oracle may see."""
+        contacts = world.contacts
+        following = contacts.next_contact[here.contact[vehicle]]
+        contact = np.maximum(following, 0)
+        handed_off = (following >= 0) & contacts.handoff[contact]
+        next_rsu = np.where(handed_off, contacts.rsu[contact], -1).astype(np.int64)
         return cls(here.leaves_s[vehicle] - here.time_s, 0.0, next_rsu)
 
 
