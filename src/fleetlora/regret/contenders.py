@@ -10,14 +10,14 @@ and so theirs do here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from fleetlora.errors import ConfigError
 from fleetlora.registry import suggest
-from fleetlora.regret.instances import Instance
+from fleetlora.regret.instances import INSTANCES, Instance
 from fleetlora.scheduling import POLICIES, Policy
 
 __all__ = ["CONTENDERS", "Contender", "default_contenders", "find_contender"]
@@ -36,6 +36,7 @@ class Contender:
         options: Options that differ from the policy's defaults.
         about: What it is, in a few words.
         until_spent: Whether it sits out for good once the budget of the whole horizon is spent.
+        told: What it is told of the instance beyond what a policy is told, as more options.
     """
 
     name: str
@@ -43,11 +44,37 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     until_spent: bool = False
+    told: Callable[[Instance], Mapping[str, Any]] | None = None
 
     def make(self, instance: Instance, horizon: int) -> Policy:
         """Return a fresh policy that has been told what a policy is told before ``horizon`` rounds."""
         cls = POLICIES.get(self.policy)
-        return cls(instance.context(horizon), cls.Options(**self.options))
+        told = self.told(instance) if self.told else {}
+        return cls(instance.context(horizon), cls.Options(**self.options, **told))
+
+
+def _truth(instance: Instance) -> dict[str, Any]:
+    """Return an instance's means and budget, as ``oracle-lp`` takes them.
+
+    Raises:
+        ConfigError: The means change; one mix for all is not the optimum then.
+    """
+    if len(instance.pieces) > 1:
+        raise ConfigError(
+            f"oracle-lp plays one mix, and the means of {instance.name!r} change",
+            where="--policies",
+            mend="play it on instances whose means stay: " + ", ".join(_steady()),
+        )
+    (piece,) = instance.pieces
+    return {
+        "reward": piece.reward.tolist(),
+        "cost": piece.cost.tolist(),
+        "budget_per_decision": instance.rho,
+    }
+
+
+def _steady() -> list[str]:
+    return [name for name, instance in INSTANCES.items() if len(instance.pieces) == 1]
 
 
 #: Contenders by name. Any other policy of the registry can be played too, with its defaults.
@@ -92,6 +119,7 @@ CONTENDERS: Mapping[str, Contender] = MappingProxyType(
                 "joules and time priced by weights, C of the order ln(2TA)",
                 True,
             ),
+            Contender("oracle-lp", "oracle-lp", about="the best mix, told the means", told=_truth),
         )
     }
 )

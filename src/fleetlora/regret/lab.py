@@ -59,7 +59,8 @@ def run_lab(
         What ``regret.json`` holds but for the host: see docs/theory.md.
 
     Raises:
-        InputError: An unknown name, or a number too small to conclude anything from.
+        InputError: An unknown name, a number too small to conclude anything from, or a contender that does
+            not play an instance.
     """
     _check(horizon, seeds, jobs)
     problems = _named(list(INSTANCES) if instances is None else instances, find_instance, "--instances")
@@ -69,6 +70,8 @@ def run_lab(
         for problem in problems
         for contender in (contenders or default_contenders(problem.name))
     ]
+    for problem, contender in entries:  # whoever refuses an instance does so before the first play
+        contender.make(problem, problem.rounds(horizon))
     plays = [
         Play(problem.name, contender, horizon, seed)
         for problem, contender in entries
