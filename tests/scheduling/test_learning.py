@@ -32,6 +32,22 @@ def test_feedback_that_no_update_can_give_is_refused(reward: float, joules: floa
         feedback([3, 7], [2, 2], [0.5, reward], [1.0, joules])
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spent_j": np.nan}, r"account\.spent_j: the account says nan"),
+        ({"total_j": -5.0}, r"account\.total_j: the account says -5\.0"),
+        ({"total_j": np.inf}, "the account says inf"),
+        ({"allotted_j": np.nan}, r"account\.allotted_j: the account says nan"),
+    ],
+)
+def test_an_account_that_no_round_can_have_is_refused(change: dict[str, float], message: str) -> None:
+    good = {"spent_j": 1.0, "allotted_j": np.inf, "total_j": 5.0, "budget_j": np.inf, "progress": 0.5}
+    Account(**good)
+    with pytest.raises(InputError, match=message):
+        Account(**{**good, **change})
+
+
 @pytest.mark.parametrize("kind", RIVALS)
 def test_the_first_round_tries_every_rank_in_every_class(kind: type[Learning]) -> None:
     about = context()

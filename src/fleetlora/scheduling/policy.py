@@ -173,6 +173,20 @@ class Account:
     progress: float
     time_binds: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse joules that are no numbers, and spent ones that are negative or not finite.
+
+        Raises:
+            InputError: Names the attribute.
+        """
+        for name in ("spent_j", "total_j", "allotted_j", "budget_j"):
+            value, spent = getattr(self, name), name in ("spent_j", "total_j")
+            if np.isnan(value) or (spent and not 0 <= value < np.inf):
+                need = "finite and not negative" if spent else "a number, or infinite"
+                raise InputError(
+                    f"the account says {value}", where=f"account.{name}", mend=f"it must be {need}"
+                )
+
     @property
     def excess(self) -> float:
         """How far the round's spending was above what it was allotted, relative to it; 0 without a budget."""
