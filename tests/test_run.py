@@ -187,6 +187,18 @@ def test_vehicles_that_never_meet_an_rsu_are_refused(tiny: dict[str, Any], tmp_p
     _refused(values, tmp_path / "run")
 
 
+def test_a_task_whose_holders_never_meet_an_rsu_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
+    values = _with(tiny, 0.05, "tasks", 1, "partition", "holders")  # one vehicle of 24
+    values |= {"seed": 3, "traces": {**tiny["traces"], "duration_s": 20.0}}
+    values["sites"] = {**tiny["sites"], "spacing_m": 1500.0}
+    _refused(values, tmp_path / "run", "no vehicle that meets an RSU holds data of task 'turns'")
+
+
+def test_a_budget_below_one_update_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
+    values = {**tiny, "budget": {"total_j": 0.01}}
+    _refused(values, tmp_path / "run", "task 'signs' may spend 0.005 J, less than the", "at least")
+
+
 def test_a_missing_trace_file_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
     _refused(_with(tiny, str(tmp_path / "no.csv"), "traces", "path"), tmp_path / "run", "no.csv")
 

@@ -157,6 +157,26 @@ def test_a_task_never_spends_more_than_its_budget(street: World, budget_j: float
     assert column(reports, "rounds", "started").sum() > 0
 
 
+@pytest.mark.parametrize("rule", ["feedback", "paper"])
+def test_joules_are_divided_anew_where_the_cloud_merges_and_only_there(street: World, rule: str) -> None:
+    _, reports = simulate(street, budget_rule=rule, budget_j=400.0, sync_every=2)
+    budgets = [report.rounds["budget_j"] for report in reports]
+    synced = [report.rounds["synced"][0] for report in reports]
+    assert synced == [False, True] * 4
+    before = [400.0, 400.0]
+    for now, merged, report in zip(budgets, synced, reports, strict=True):
+        assert math.fsum(now) == pytest.approx(800.0, rel=1e-12)
+        assert merged or now == before
+        assert all(spent <= most for spent, most in zip(report.rounds["spent_j"], now, strict=True))
+        before = now
+    assert budgets[-1] != [400.0, 400.0], "joules went from one task to the other"
+
+
+def test_what_equal_tasks_leave_unspent_stays_their_own(street: World) -> None:
+    _, reports = simulate(street, budget_rule="equal", budget_j=400.0, sync_every=2)
+    assert all(report.rounds["budget_j"] == [400.0, 400.0] for report in reports)
+
+
 def test_a_budget_too_small_for_one_update_starts_none(street: World) -> None:
     _, reports = simulate(street, budget_j=1.0)
     assert column(reports, "rounds", "started").sum() == 0

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from fleetlora.rng import stream
 from fleetlora.scheduling import Account, Feedback, Offers, PolicyContext, UcbDual
+from fleetlora.scheduling.contexts import Contexts
 from fleetlora.testing import check_policy, example_context, example_offers
 
 PAPER = {"skip": False, "pooled": False, "foresight": False}
@@ -221,6 +222,43 @@ def test_a_vehicle_that_has_sent_more_than_the_mean_counts_less() -> None:
 def test_edges_of_buckets_must_ascend(edges: tuple[float, ...]) -> None:
     with pytest.raises(ValidationError, match="positive and ascending"):
         UcbDual.Options(link_edges_bps=edges)
+
+
+def test_a_context_is_device_times_link_times_residence() -> None:
+    contexts = Contexts(2, link_edges_bps=(5e6, 12e6), residence_edges=(0.5, 2.0), deadline_s=30.0)
+    assert contexts.shape == (2, 3, 3)
+    rows = [  # device, bit/s, s of residence: edges of 15 and 60 s, an edge belongs to the bucket above
+        ((0, 1e6, 1.0), 0),
+        ((0, 1e6, 15.0), 1),
+        ((0, 1e6, 59.9), 1),
+        ((0, 1e6, 60.0), 2),
+        ((0, 5e6, 1.0), 3),
+        ((0, 11.9e6, 1.0), 3),
+        ((0, 12e6, 60.0), 8),
+        ((1, 1e6, 1.0), 9),
+        ((1, 99e6, 999.0), 17),
+    ]
+    device, rate_bps, residence_s = map(np.array, zip(*(row for row, _ in rows), strict=True))
+    offers = replace(
+        example_offers(example_context(), len(rows)),
+        device=device,
+        rate_bps=rate_bps,
+        residence_s=residence_s,
+    )
+    found = contexts.of(offers)
+    assert found.tolist() == [context for _, context in rows]
+    assert contexts.device(found).tolist() == device.tolist()
+
+
+def test_a_price_of_a_second_in_seconds_goes_before_one_in_latencies() -> None:
+    both, seconds = (
+        make(one_vehicle(), bonus=0.0, **options)
+        for options in ({"gain_time_s": 4.0, "gain_latencies": 1.0}, {"gain_time_s": 4.0})
+    )
+    for policy in (both, seconds):
+        policy.settle(Account(0.0, np.inf, 0.0, np.inf, 0.5, time_binds=True))
+        pull(policy, saw(2, 0.5, gain=0.5))
+    assert both._latency_price == seconds._latency_price == pytest.approx(0.5 / 4.0)
 
 
 def test_foresight_learns_the_gain_without_its_latency() -> None:
