@@ -64,7 +64,7 @@ ABLATIONS = tuple(
     f"ucb-dual-{part}"
     for part in (
         *("no-dual", "no-pool", "no-foresight", "no-freshness"),
-        *("no-skip", "no-tail", "no-classes", "no-departure", "loop"),
+        *("no-skip", "no-tail", "no-classes", "no-departure", "loop", "paper-loop"),
     )
 )
 DEPARTURES = (

@@ -118,8 +118,10 @@ _changed("no-skip", {"policy": {"skip": False}})
 _changed("no-tail", {"aggregation": {"keep_tail": False}})
 _changed("no-classes", {"aggregation": {"keep_classes": False}, "training": {"own_classes": False}})
 _changed("no-departure", {"departure": {"rule": "drop"}})
-# The loop that divides joules anew did not win on the slices that the method was chosen on.
+# The loop that divides joules anew did not win on the slices that the method was chosen on; the paper's rule
+# divides otherwise.
 _changed("loop", {"budget": {"rule": "feedback"}})
+_changed("paper-loop", {"budget": {"rule": "paper"}})
 
 # Whoever takes longer than a second does not begin: shorter rounds for some accuracy.
 _changed("quick", {"round": {"deadline_s": 1.0}})
