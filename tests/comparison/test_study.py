@@ -118,6 +118,19 @@ def test_options_of_the_methods_policy_can_be_set(values: dict[str, Any], tmp_pa
         plan_jobs(values, ["ucb-dual", "fixed"], [0], tmp_path, ["policy.gain_latencies=0.5"])
 
 
+@pytest.mark.parametrize(
+    "key", ["training.rate_factor=2", "training={rate_factor=2}", " training.rate_factor =4"]
+)
+def test_a_value_laid_over_what_is_tuned_is_refused_with_both(
+    values: dict[str, Any], tmp_path: Path, key: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"training.* over training\.rate_factor=1\.0 of fixed"):
+        tune(values, ["fixed"], [5], tmp_path, overrides=[key])
+    with pytest.raises(ConfigError, match=r"over policy\.step=0\.1 of ucb-dual"):
+        plan_jobs(values, ["ucb-dual"], [0], tmp_path, ["policy.step=0.2"], {"ucb-dual": ["policy.step=0.1"]})
+    plan_jobs(values, ["fixed"], [0], tmp_path, ["training.steps=2"], {"fixed": [GRID[0][0]]})
+
+
 def test_unknown_methods_are_refused_with_the_nearest_name(values: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'ucb-dual'"):
         plan_jobs(values, ["ucb-duel"], [0], tmp_path)

@@ -71,10 +71,11 @@ def plan_jobs(
         seeds: Seeds, the same for every method.
         out: Directory of the comparison.
         overrides: ``key=value`` each, laid over every run.
-        tuned: ``key=value`` of each method's own, beneath ``overrides``.
+        tuned: ``key=value`` of each method's own, of other keys than ``overrides``.
 
     Raises:
-        ConfigError: A method or value is unknown, named twice, or makes terms unequal.
+        ConfigError: A method or value is unknown, named twice, laid over a method's own, or makes terms
+            unequal.
         InputError: No such preset or file.
     """
     _require_distinct(methods, "--methods", "name at least one method")
@@ -93,22 +94,45 @@ def plan_variants(
     """Return one run for every variant and seed, all on equal terms.
 
     Raises:
-        ConfigError: A method or value is unknown, or makes terms unequal.
+        ConfigError: A method or value is unknown, laid over a variant's own, or makes terms unequal.
         InputError: No such preset or file.
     """
     _require_distinct(seeds, "--seeds", "give at least one seed")
-    if any(text.partition("=")[0].strip() in ("method", "seed") for text in overrides):
+    if any(_key(text) in ("method", "seed") for text in overrides):
         raise ConfigError(
             "a comparison sets method and seed itself", where="--set", mend="use --methods and --seeds"
         )
     jobs = []
     for variant in variants:
+        _require_apart(variant, overrides)
         own = [*_BENEATH, *variant.overrides, *overrides]
         for seed in seeds:
             experiment = load_experiment(source, method=variant.method, seed=seed, overrides=own)
             jobs.append(Job(experiment, variant.folder / f"seed-{seed}", variant.overrides))
     require_equal_terms([(job.name, job.experiment.model_dump(mode="json")) for job in jobs])
     return jobs
+
+
+def _require_apart(variant: Variant, overrides: Sequence[str]) -> None:
+    """Check that no override of all runs hides one of the variant's own."""
+    for text in overrides:
+        key = _key(text)
+        hidden = next((own for own in variant.overrides if _overlap(key, _key(own))), None)
+        if hidden is not None:
+            raise ConfigError(
+                f"is laid over {hidden} of {variant.method}, which was chosen or is to be tried",
+                where=f"--set {key}",
+                mend="leave it out, or leave that key out of the tuning",
+            )
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Tell whether two dotted keys are the same, or one lies within the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def expand(methods: Sequence[str], ranks: Sequence[int]) -> list[str]:
