@@ -15,6 +15,7 @@ from fleetlora.comparison.files import Comparison
 from fleetlora.comparison.measures import Played
 from fleetlora.comparison.merge import merge_documents
 from fleetlora.comparison.shapes import check_comparison
+from fleetlora.comparison.terms import shared_terms
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.report.compared.families import family_of
 from fleetlora.report.compared.figures import comparison_figures
@@ -84,6 +85,16 @@ def test_runs_of_other_data_joules_or_worlds_are_refused_with_the_difference(
     with pytest.raises(ConfigError) as caught:
         build_document([played("ucb-dual", 0), played("random", 0, **changes)], Path("/runs"))
     assert key in str(caught.value)
+
+
+def test_runs_with_devices_in_another_order_are_refused_though_their_terms_are_equal() -> None:
+    cars = [{"name": "old", "share": 0.5}, {"name": "new", "share": 0.5}]
+    runs = [played("ucb-dual", 0, devices=cars), played("random", 0, devices=cars[::-1])]
+    assert shared_terms(runs[0].run.config) == shared_terms(runs[1].run.config)
+    with pytest.raises(
+        ConfigError, match=r"devices: .*\['old', 'new'\] in ucb-dual, seed 0, \['new', 'old'\]"
+    ):
+        build_document(runs, Path("/runs"))
 
 
 def test_runs_of_different_curves_or_of_none_are_refused_and_both_named() -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "differences",
     "flat",
     "method_terms",
+    "orders",
     "require_equal_terms",
     "require_one_learner",
     "settles_nothing",
@@ -56,11 +57,27 @@ def flat(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_leaves("", config))
 
 
+def orders(config: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the names of devices and tasks in their order, which hides in :func:`flat`.
+
+    Which vehicle has which device hangs on it.
+    """
+    return {
+        key: [item.get("name", index) for index, item in enumerate(value)]
+        for key, value in config.items()
+        if _is_tables(value)
+    }
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
-    elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+    elif _is_tables(value):
         for index, item in enumerate(value):
             yield from _leaves(f"{prefix}.{item.get('name', index)}", item)
     elif value is not None:
@@ -114,9 +131,9 @@ def require_equal_terms(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     if not runs:
         return
     first, config = runs[0]
-    terms = shared_terms(config)
+    terms = {**shared_terms(config), **orders(config)}
     for name, other in runs[1:]:
-        found = differences(terms, shared_terms(other))
+        found = differences(terms, {**shared_terms(other), **orders(other)})
         if found:
             more = f" (and {len(found) - 1} more keys)" if len(found) > 1 else ""
             raise ConfigError(
