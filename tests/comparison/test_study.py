@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import multiprocessing
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import tomli_w
 
 from fleetlora.comparison import Comparison, compare, compare_runs, open_comparison, tune
-from fleetlora.comparison.plan import expand, plan_jobs
+from fleetlora.comparison.plan import expand, pending, plan_jobs
 from fleetlora.comparison.play import Processes
 from fleetlora.config import load_experiment, to_toml
 from fleetlora.errors import ConfigError, InputError
@@ -61,6 +62,50 @@ def test_a_run_that_was_interrupted_is_done_again(done: Comparison, values: dict
     again = compare(values, METHODS, (0, 1), done.path, report=False)
     assert json.loads(lost.read_text())["digest"] == digest
     assert digests(again) == digests(done)
+
+
+@pytest.fixture
+def kept(done: Comparison, tmp_path: Path) -> Path:
+    """A copy of one complete run, where a comparison in ``tmp_path`` looks for it."""
+    copy_of = tmp_path / "runs" / "fixed" / "seed-0"
+    shutil.copytree(done.path / "runs" / "fixed" / "seed-0", copy_of)
+    return copy_of
+
+
+def test_a_run_of_another_version_is_refused_or_replaced(
+    kept: Path, values: dict[str, Any], tmp_path: Path
+) -> None:
+    jobs = plan_jobs(values, ["fixed"], [0], tmp_path)
+    assert pending(jobs) == []
+    result = json.loads((kept / "result.json").read_text("utf-8"))
+    result["host"]["versions"]["fleetlora"] = "0.0.1"
+    (kept / "result.json").write_text(json.dumps(result), "utf-8")
+    with pytest.raises(ConfigError, match=r"host\.versions\.fleetlora: the run there has '0\.0\.1'"):
+        pending(jobs)
+    assert pending(jobs, overwrite=True) == jobs
+
+
+@pytest.mark.parametrize("left", [None, b"torn"])
+def test_a_complete_run_without_a_whole_table_is_refused_or_replaced(
+    kept: Path, values: dict[str, Any], tmp_path: Path, left: bytes | None
+) -> None:
+    table = kept / "updates.parquet"
+    table.unlink() if left is None else table.write_bytes(left)
+    jobs = plan_jobs(values, ["fixed"], [0], tmp_path)
+    with pytest.raises(InputError, match="updates") as caught:
+        pending(jobs)
+    assert f"--overwrite, or remove {kept}" in str(caught.value)
+    assert pending(jobs, overwrite=True) == jobs
+
+
+def test_a_run_with_devices_in_another_order_is_refused_or_replaced(
+    kept: Path, values: dict[str, Any], tmp_path: Path
+) -> None:
+    devices = load_experiment(values).model_dump(mode="json")["devices"]
+    jobs = plan_jobs({**values, "devices": devices[::-1]}, ["fixed"], [0], tmp_path)
+    with pytest.raises(ConfigError, match=r"seed-0: devices: the run there has \['"):
+        pending(jobs)
+    assert pending(jobs, overwrite=True) == jobs
 
 
 def test_another_budget_is_refused_with_key_and_values(done: Comparison, values: dict[str, Any]) -> None:

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from fleetlora.comparison.terms import (
+    ABSENT,
     checksum_of,
     differences,
     flat,
+    orders,
     require_equal_terms,
     settles_nothing,
 )
 from fleetlora.config import Experiment, load_experiment
+from fleetlora.doctor import versions
 from fleetlora.documents import read_json, read_toml
 from fleetlora.errors import ConfigError, FleetLoraError, InputError
 from fleetlora.methods import HOMOLORA, homolora_rank
-from fleetlora.records import check_run_directory
+from fleetlora.records import Run, check_run_directory, open_run
 
 __all__ = ["Job", "Variant", "expand", "pending", "plan_jobs", "plan_variants"]
 
@@ -30,6 +33,9 @@ _BENEATH = ("evaluation.head_only=false",)
 
 #: Where a result has the checksum of the curve that stood in for training.
 _LEARNED = "learner.sha256"
+
+#: Where it has the version that played it.
+_VERSION = "host.versions.fleetlora"
 
 
 @dataclass(frozen=True)
@@ -163,19 +169,22 @@ def _require_distinct(values: Sequence[Any], where: str, mend: str) -> None:
 
 
 def pending(jobs: Sequence[Job], overwrite: bool = False) -> list[Job]:
-    """Return the jobs that are still to be played; a complete run of the same configuration is kept.
+    """Return the jobs that are still to be played.
+
+    A complete run of the same configuration is kept, if this version played it.
 
     Args:
         jobs: All jobs.
-        overwrite: Play those again whose directory holds a run of another configuration.
+        overwrite: Play those again whose directory holds another run, or a damaged one.
 
     Raises:
-        InputError: A directory holds a run of another configuration, or files that are no run's; or a
-            learning curve cannot be read.
+        InputError: A directory holds a run of another configuration or version, a damaged one, or files that
+            are no run's; or a learning curve cannot be read.
     """
     curves = {path for job in jobs if (path := job.experiment.learner.curve) is not None}
     checksums = {path: _checksum(path) for path in curves}
-    return [job for job in jobs if not _is_done(job, checksums, overwrite)]
+    version = versions()["versions"].get("fleetlora", ABSENT)
+    return [job for job in jobs if not _is_done(job, checksums, version, overwrite)]
 
 
 def _checksum(curve: str) -> str:
@@ -185,17 +194,20 @@ def _checksum(curve: str) -> str:
     return read_curves(resolve(curve)).checksum
 
 
-def _is_done(job: Job, checksums: Mapping[str, str], overwrite: bool) -> bool:
+def _is_done(job: Job, checksums: Mapping[str, str], version: str, overwrite: bool) -> bool:
     if not check_run_directory(job.directory, overwrite=True):
         return False
-    found, result = _stored(job.directory), _result(job.directory)
-    wanted = flat(job.experiment.model_dump(mode="json"))
-    if result is not None and job.experiment.learner.curve is not None:  # one that is refitted keeps its path
-        found[_LEARNED] = checksum_of(result)
-        wanted[_LEARNED] = checksums[job.experiment.learner.curve]
+    found, wanted = _stored(job.directory), _settings(job.experiment.model_dump(mode="json"))
+    run = _complete(job.directory, overwrite)
+    if run is not None:
+        found[_VERSION] = run.result.get("host", {}).get("versions", {}).get("fleetlora", ABSENT)
+        wanted[_VERSION] = version
+        if job.experiment.learner.curve is not None:  # one that is refitted keeps its path
+            found[_LEARNED] = checksum_of(run.result)
+            wanted[_LEARNED] = checksums[job.experiment.learner.curve]
     changed = [d for d in differences(found, wanted) if not settles_nothing(d.key)]
     if not changed:
-        return result is not None
+        return run is not None
     if not overwrite:
         first, more = changed[0], f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""
         raise ConfigError(
@@ -204,6 +216,10 @@ def _is_done(job: Job, checksums: Mapping[str, str], overwrite: bool) -> bool:
             mend="choose another --out, or replace the run with --overwrite",
         )
     return False
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {**flat(config), **orders(config)}
 
 
 def _stored(directory: Path) -> dict[str, Any]:
@@ -216,15 +232,23 @@ def _stored(directory: Path) -> dict[str, Any]:
             "cannot be read", where=str(path), mend="remove the directory, or choose another --out"
         ) from None
     try:
-        return flat(load_experiment(raw).model_dump(mode="json"))
+        return _settings(load_experiment(raw).model_dump(mode="json"))
     except FleetLoraError:
-        return flat(raw)  # of another version: what it says itself must do
+        return _settings(raw)  # of another version: what it says itself must do
 
 
-def _result(directory: Path) -> dict[str, Any] | None:
-    """Return the result of a run, None if it is not complete."""
+def _complete(directory: Path, overwrite: bool) -> Run | None:
+    """Return a run; None if it is not complete, or is damaged and may be replaced."""
     try:
         result = read_json(directory / "result.json", "run again")
     except InputError:
         return None
-    return result if isinstance(result, dict) and result.get("status") == "complete" else None
+    if not isinstance(result, dict) or result.get("status") != "complete":
+        return None
+    try:
+        return open_run(directory)
+    except InputError as error:
+        if overwrite:
+            return None
+        mend = f"replace the run with --overwrite, or remove {directory}"
+        raise InputError(error.problem, where=error.where, mend=mend) from None
