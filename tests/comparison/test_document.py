@@ -119,6 +119,17 @@ def test_a_method_may_differ_in_its_own_parts() -> None:
     assert build_document([played("ucb-dual", 0), other], Path("/runs"))["methods"] == ["ucb-dual", "random"]
 
 
+def test_seeds_of_one_method_with_other_values_are_refused_and_both_named() -> None:
+    runs = [played("ucb-dual", 0), played("ucb-dual", 1, training={"rate_factor": 2.0})]
+    with pytest.raises(ConfigError) as caught:
+        build_document(runs, Path("/runs"))
+    assert caught.value.where == "training.rate_factor"
+    assert "runs of ucb-dual" in caught.value.problem
+    assert "'nothing' in ucb-dual, seed 0, 2.0 in ucb-dual, seed 1" in caught.value.problem
+    idle = [played("ucb-dual", 0), played("ucb-dual", 1, name="another-name")]
+    assert build_document(idle, Path("/runs"))["seeds"] == [0, 1]
+
+
 def test_methods_need_the_same_seeds() -> None:
     with pytest.raises(InputError, match="random has no run of seed 1"):
         build_document([played("ucb-dual", 0), played("ucb-dual", 1), played("random", 0)], Path("/runs"))

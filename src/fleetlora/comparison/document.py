@@ -24,6 +24,7 @@ from fleetlora.comparison.terms import (
     method_terms,
     require_equal_terms,
     require_one_learner,
+    require_one_method_each,
     shared_terms,
 )
 from fleetlora.doctor import versions
@@ -116,7 +117,8 @@ def build_document(
 
     Raises:
         InputError: There is no run, one is there twice, or the methods have not the same seeds.
-        ConfigError: The runs are not on equal terms, or learned by different curves; names the key.
+        ConfigError: The runs are not on equal terms, those of a method not of one, or they learned by
+            different curves; names the key.
     """
     if not played:
         raise InputError("there is no run to compare", mend="give the directories of finished runs")
@@ -124,6 +126,9 @@ def build_document(
     require_equal_seeds(entries)
     names = [f"{one.method}, seed {one.seed}" for one in played]
     require_equal_terms([(name, one.run.config) for name, one in zip(names, played, strict=True)])
+    require_one_method_each(
+        [(one.method, name, one.run.config) for name, one in zip(names, played, strict=True)]
+    )
     require_one_learner([(name, one.run.result) for name, one in zip(names, played, strict=True)])
     first, configs = played[0].run, {one.method: one.run.config for one in reversed(played)}
     about = {

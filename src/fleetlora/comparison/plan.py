@@ -12,6 +12,7 @@ from fleetlora.comparison.terms import (
     checksum_of,
     differences,
     flat,
+    more,
     orders,
     require_equal_terms,
     settles_nothing,
@@ -209,9 +210,9 @@ def _is_done(job: Job, checksums: Mapping[str, str], version: str, overwrite: bo
     if not changed:
         return run is not None
     if not overwrite:
-        first, more = changed[0], f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""
+        first = changed[0]
         raise ConfigError(
-            f"the run there has {first.one!r}, this comparison wants {first.other!r}{more}",
+            f"the run there has {first.one!r}, this comparison wants {first.other!r}{more(changed)}",
             where=f"{job.directory}: {first.key}",
             mend="choose another --out, or replace the run with --overwrite",
         )

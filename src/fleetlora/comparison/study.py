@@ -94,7 +94,8 @@ def compare_runs(
 
     Raises:
         InputError: A run is incomplete, or methods have not the same seeds.
-        ConfigError: The runs are not on equal terms; names the key and both values.
+        ConfigError: The runs are not on equal terms, or those of a method not of one; names the key and both
+            values.
     """
     _check_target(target)
     check_directory(Path(out))

@@ -14,9 +14,11 @@ __all__ = [
     "differences",
     "flat",
     "method_terms",
+    "more",
     "orders",
     "require_equal_terms",
     "require_one_learner",
+    "require_one_method_each",
     "settles_nothing",
     "shared_terms",
 ]
@@ -119,6 +121,11 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Differ
     ]
 
 
+def more(found: Sequence[Difference]) -> str:
+    """Return how many keys differ beside the first, in words; nothing if none does."""
+    return f" (and {len(found) - 1} more keys)" if len(found) > 1 else ""
+
+
 def require_equal_terms(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Check that runs differ in their methods and seeds alone.
 
@@ -135,12 +142,33 @@ def require_equal_terms(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     for name, other in runs[1:]:
         found = differences(terms, {**shared_terms(other), **orders(other)})
         if found:
-            more = f" (and {len(found) - 1} more keys)" if len(found) > 1 else ""
             raise ConfigError(
                 f"the runs are not on equal terms: {found[0].one!r} in {first}, {found[0].other!r} in {name}"
-                f"{more}",
+                f"{more(found)}",
                 where=found[0].key,
                 mend="compare runs of the same data, world, rounds and joules",
+            )
+
+
+def require_one_method_each(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+    """Check that all runs of a method, which are averaged, are made of the same.
+
+    Args:
+        runs: Method, name and configuration of each.
+
+    Raises:
+        ConfigError: Two of a method differ; names the method, the key, both runs and both values.
+    """
+    begun: dict[str, tuple[str, dict[str, Any]]] = {}
+    for method, name, config in runs:
+        first, terms = begun.setdefault(method, (name, method_terms(config)))
+        found = differences(terms, method_terms(config))
+        if found:
+            raise ConfigError(
+                f"the runs of {method} are not of one method: {found[0].one!r} in {first},"
+                f" {found[0].other!r} in {name}{more(found)}",
+                where=found[0].key,
+                mend="compare runs that were played with the same values, or give each a method of its own",
             )
 
 
