@@ -6,6 +6,7 @@ import copy
 import json
 import multiprocessing
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from fleetlora.comparison import Comparison, compare, compare_runs, open_compari
 from fleetlora.comparison.plan import expand, pending, plan_jobs
 from fleetlora.comparison.play import Processes
 from fleetlora.config import load_experiment, to_toml
-from fleetlora.errors import ConfigError, InputError
+from fleetlora.console import Quiet
+from fleetlora.errors import ConfigError, FleetLoraError, InputError
 from fleetlora.tuning import GRID
 
 METHODS = ("ucb-dual", "fixed", "random")
@@ -141,6 +143,19 @@ def test_workers_stay_from_one_comparison_to_the_next(
             children.append([child.pid for child in multiprocessing.active_children() if child not in before])
         assert children[0] == children[1]
         assert len(children[0]) == 1
+
+
+@pytest.mark.slow
+def test_workers_that_an_error_stopped_refuse_further_runs(values: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way", "utf-8")
+    with Processes(1) as workers:
+        with pytest.raises(InputError):
+            workers.play([replace(plan_jobs(values, ["fixed"], [0], tmp_path)[0], directory=file)], Quiet())
+        with pytest.raises(FleetLoraError, match="stopped before") as caught:
+            compare(values, ["fixed"], [0], tmp_path / "out", executor=workers, report=False)
+    assert "new Processes" in str(caught.value)
+    assert not (tmp_path / "out" / "comparison.json").exists()
 
 
 def test_existing_runs_can_be_compared(done: Comparison, tmp_path: Path) -> None:

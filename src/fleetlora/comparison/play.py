@@ -62,7 +62,7 @@ class Processes:
             for seconds in (1.0, 2.0):
                 compare(..., overrides=[f"round.deadline_s={seconds}"], executor=workers)
 
-    Once interrupted, it plays no more.
+    Once interrupted, or after an error, it plays no more.
 
     Args:
         count: How many runs are played at a time.
@@ -104,7 +104,12 @@ def _keep_busy(pool: ProcessPoolExecutor, jobs: Sequence[Job], processes: int, p
             flying[pool.submit(play_in_worker, to_toml(job.experiment), job.directory)] = job
         for future in wait(flying, return_when=FIRST_COMPLETED).done:
             job = flying.pop(future)
-            future.result()
+            if not future.result():  # told to stop, by an error or interrupt before this call
+                raise FleetLoraError(
+                    "was not played: these processes were stopped before",
+                    where=job.name,
+                    mend="go on with new Processes; what is done is kept",
+                )
             progress.advance(note(job))
 
 
