@@ -244,11 +244,15 @@ def test_tuning_chooses_among_the_same_settings_for_every_method(
 def test_a_tuning_goes_on_from_what_an_earlier_one_chose(values: dict[str, Any], tmp_path: Path) -> None:
     first = tune(values, ["fixed"], [5], tmp_path / "steps", grid=(("training.rate_factor=2.0",),))
     grid = (("round.deadline_s=0.2",), ("round.deadline_s=20.0",))
-    then = tune(values, ["fixed"], [5], tmp_path / "deadlines", grid=grid, tuned=first.path)
+    then = tune(values, ["fixed"], [4], tmp_path / "deadlines", grid=grid, tuned=first.path)
     (tried,) = (one["scores"] for one in then.document["methods"].values())
     assert [tuple(one["overrides"]) for one in tried] == [("training.rate_factor=2.0", *own) for own in grid]
     assert then.chosen["fixed"] in {("training.rate_factor=2.0", *own) for own in grid}
+    for seen in (4, 5):
+        with pytest.raises(ConfigError, match=f"same tracks with seed {seen}"):
+            compare(values, ["fixed"], [seen], tmp_path / "out", tuned=then.path)
     played = compare(values, ["fixed"], [6], tmp_path / "out", tuned=then.path, report=False)
+    assert played.document["tuned"]["seeds"] == [4, 5]
     (terms,) = played.document["method_terms"].values()
     assert f"round.deadline_s={terms['round.deadline_s']}" == then.chosen["fixed"][1]
     with pytest.raises(ConfigError, match="random has not been tuned"):

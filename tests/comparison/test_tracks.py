@@ -69,3 +69,21 @@ def test_reporting_a_seed_on_a_window_that_tuning_saw_a_part_of_is_refused() -> 
         tuned.require_apart(["random"], [0, 1], {"traces": BUSES})
     tuned.require_apart(["random"], [1], {"traces": BUSES})
     tuned.require_apart(["random"], [0], {"traces": {**BUSES, "start_s": 1300.0}})
+
+
+def test_what_an_earlier_tuning_of_a_chain_saw_is_refused_too() -> None:
+    first, then = {**BUSES, "duration_s": 300.0}, {**BUSES, "start_s": 600.0, "duration_s": 300.0}
+    document = {
+        "seeds": [7],
+        "traces": then,
+        "before": [{"seeds": [0], "traces": first}],
+        "methods": {"random": {"overrides": []}},
+    }
+    tuned = Tuned(Path("tuned.json"), document)
+    assert tuned.seeds == [7, 0]
+    with pytest.raises(ConfigError, match="same tracks with seed 0"):
+        tuned.require_apart(["random"], [0], {"traces": first})
+    tuned.require_apart(["random"], [0], {"traces": then})
+    tuned.require_apart(["random"], [7], {"traces": first})
+    assert tuned.same_tracks({"traces": first})
+    assert not tuned.same_tracks({"traces": {**BUSES, "start_s": 5000.0}})

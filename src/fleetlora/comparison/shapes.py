@@ -113,11 +113,15 @@ class _Traces(TypedDict):
     duration_s: NotRequired[float]
 
 
-class _Tuned(TypedDict):
-    schema: int
-    name: str
+class _Seen(TypedDict):
     seeds: list[int]
     traces: _Traces
+
+
+class _Tuned(_Seen):
+    schema: int
+    name: str
+    before: NotRequired[list[_Seen]]
     methods: dict[str, _Chosen]
 
 

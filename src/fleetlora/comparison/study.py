@@ -143,7 +143,7 @@ def _tuning(tuned: Tuned, played: Sequence[Played]) -> dict[str, Any]:
     return {
         "file": str(tuned.path),
         "name": tuned.document["name"],
-        "seeds": tuned.document["seeds"],
+        "seeds": tuned.seeds,
         "same_tracks": tuned.same_tracks(played[0].run.config),
         "overrides": {method: list(tuned.chosen.get(method, ())) for method in methods},
     }

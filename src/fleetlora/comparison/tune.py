@@ -53,22 +53,25 @@ class Tuned:
     def require_apart(self, methods: Sequence[str], seeds: Sequence[int], config: Mapping[str, Any]) -> None:
         """Check that a comparison may use what was chosen: not seen before, and every method tuned.
 
+        Seen is what this tuning saw, and what those saw that it goes on from.
+
         Args:
             methods: The methods that are compared.
             seeds: Their seeds.
             config: Configuration of one of their runs.
 
         Raises:
-            ConfigError: The tuning saw some of the same tracks and a same seed, or left out a method.
+            ConfigError: A tuning saw some of the same tracks and a same seed, or left out a method.
         """
-        seen = sorted(set(seeds) & set(self.document["seeds"]))
-        if seen and self.same_tracks(config):
-            raise ConfigError(
-                f"was chosen on the same tracks with seed {seen[0]}, which is to be reported",
-                where=str(self.path),
-                mend="tune on another part of the tracks (traces.start_s, traces.duration_s), or report other"
-                " seeds",
-            )
+        for one in self.seen():
+            both = sorted(set(seeds) & set(one["seeds"]))
+            if both and _same_tracks(one, config):
+                raise ConfigError(
+                    f"was chosen on the same tracks with seed {both[0]}, which is to be reported",
+                    where=str(self.path),
+                    mend="tune on another part of the tracks (traces.start_s, traces.duration_s), or report"
+                    " other seeds",
+                )
         self.require_all(methods)
 
     def require_all(self, methods: Sequence[str]) -> None:
@@ -86,8 +89,22 @@ class Tuned:
             )
 
     def same_tracks(self, config: Mapping[str, Any]) -> bool:
-        """Tell whether the tuning saw some of the tracks that ``config`` names."""
-        return share_tracks(flat(config["traces"]), self.document["traces"])
+        """Tell whether the tuning, or one before it, saw some of the tracks that ``config`` names."""
+        return any(_same_tracks(one, config) for one in self.seen())
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the tuning and of those before it."""
+        return list(dict.fromkeys(seed for one in self.seen() for seed in one["seeds"]))
+
+    def seen(self) -> list[dict[str, Any]]:
+        """Return the seeds and traces of the tuning and of those before it, the latest first."""
+        every = (self.document, *self.document.get("before", ()))
+        return [{"seeds": one["seeds"], "traces": one["traces"]} for one in every]
+
+
+def _same_tracks(tuning: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    return share_tracks(flat(config["traces"]), tuning["traces"])
 
 
 def tune(
@@ -133,10 +150,11 @@ def tune(
     experiment = load_experiment(source, method=methods[0], overrides=overrides)
     names = expand(methods, experiment.lora.ranks)
     before: Mapping[str, Setting] = dict.fromkeys(names, ())
+    seen: dict[str, Any] = {}
     if tuned is not None:
         earlier = read_tuned(tuned)
         earlier.require_all(names)
-        before = earlier.chosen
+        before, seen = earlier.chosen, {"before": earlier.seen()}
     variants = [
         Variant(method, (*before[method], *setting), out / "runs" / method / f"setting-{number}")
         for method in names
@@ -153,6 +171,7 @@ def tune(
         "name": experiment.name,
         "seeds": list(seeds),
         "traces": flat(experiment.traces.model_dump(mode="json")),
+        **seen,
         "tolerance": tolerance,
         "methods": {
             method: {"overrides": choose(tried, tolerance)["overrides"], "scores": tried}
