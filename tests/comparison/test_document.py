@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from fleetlora.comparison.measures import Played
 from fleetlora.comparison.merge import merge_documents
 from fleetlora.comparison.shapes import check_comparison
 from fleetlora.comparison.terms import shared_terms
+from fleetlora.doctor import versions
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.report.compared.families import family_of
 from fleetlora.report.compared.figures import comparison_figures
@@ -162,6 +164,23 @@ def test_figures_of_differences_draw_what_both_intervals_span() -> None:
     assert found["t_low"] < found["low"] < found["high"] < found["t_high"]
     (figure,) = (one for one in comparison_figures(made) if one.name == "difference-accuracy")
     assert figure.series[-1].x_span.tolist() == [[found["t_low"], found["t_high"]]]
+
+
+def test_it_is_told_which_machines_runs_were_played_on_if_not_all_here() -> None:
+    def on(one: Played, **changes: Any) -> Played:
+        host = {**versions(), "seconds": 3.0 + one.seed, "checkpoints_seconds": 0.1, **changes}
+        return replace(one, run=replace(one.run, result={**one.run.result, "host": host}))
+
+    runs = [played(method, seed) for method in ("ucb-dual", "random") for seed in (0, 1)]
+    assert "parts" not in build_document([on(one) for one in runs], Path("/runs"))
+    there = [*map(on, runs[:3]), on(runs[3], machine="another <b>")]
+    made = build_document(there, Path("/runs"))
+    assert [part["methods"] for part in made["parts"]] == [["ucb-dual", "random"], ["random"]]
+    assert made["parts"][1]["host"] == {**versions(), "machine": "another <b>"}
+    check_comparison(made, Path("comparison.json"), "")
+    page = comparison_page(made, comparison_figures(made))
+    assert "the computer of ucb-dual, random" in page
+    assert "another &lt;b&gt;" in page
 
 
 def test_a_document_of_a_version_without_students_intervals_is_read() -> None:

@@ -45,6 +45,7 @@ def test_a_comparison_leaves_its_files(done: Comparison) -> None:
         assert (done.path / name).stat().st_size > 300
     assert list((done.path / "figures").glob("*.svg"))
     assert open_comparison(done.path).methods == METHODS
+    assert "parts" not in done.document
     assert all(run["measures"]["overdraw_j"] == 0 for run in done.document["runs"])
 
 

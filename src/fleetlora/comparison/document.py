@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fleetlora.comparison.front import pareto_front
+from fleetlora.comparison.hosts import parts_of, without_seconds
 from fleetlora.comparison.measures import (
     MEASURES,
     Curve,
@@ -141,9 +142,18 @@ def build_document(
         "method_terms": {m: method_terms(configs[m]) for m in configs},
         "trains_adapters": {m: trains_adapter(configs[m]) for m in configs},
         "tuned": tuned,
-        "host": versions(),
+        **_hosts(played),
     }
     return concluded(about, entries, target)
+
+
+def _hosts(played: Sequence[Played]) -> dict[str, Any]:
+    """Return this machine, and where runs were played if that was not all here and with these versions."""
+    here = versions()
+    said = ((one.method, one.run.result.get("host")) for one in played)
+    parts = parts_of((m, without_seconds({"versions": {}, **host}) if host else here) for m, host in said)
+    elsewhere = any(part["host"] != here for part in parts)
+    return {"host": here, **({"parts": parts} if elsewhere else {})}
 
 
 def concluded(about: Mapping[str, Any], entries: Sequence[Entry], target: float | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleetlora.comparison.document import Entry, concluded, require_equal_seeds
+from fleetlora.comparison.hosts import by_host, host_of
 from fleetlora.comparison.terms import differences
 from fleetlora.errors import ConfigError, InputError
 
@@ -58,28 +59,6 @@ def _home(parts: Sequence[Mapping[str, Any]], method: str) -> Mapping[str, Any]:
     if found is None:
         raise InputError(f"no comparison holds {method!r}", where="methods", mend="play it, or leave it out")
     return found
-
-
-def by_host(hosts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return which methods were played on which machine and with which versions.
-
-    Args:
-        hosts: Machine and versions by method.
-    """
-    found: list[dict[str, Any]] = []
-    for method, host in hosts.items():
-        same = next((one for one in found if one["host"] == host), None)
-        if same is None:
-            found.append({"methods": [method], "host": host})
-        else:
-            same["methods"].append(method)
-    return found
-
-
-def host_of(part: Mapping[str, Any], method: str) -> Mapping[str, Any]:
-    """Return the machine and versions that a method of a document was played with."""
-    found = (one["host"] for one in part.get("parts", ()) if method in one["methods"])
-    return next(found, part["host"])
 
 
 def _require_shared(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:

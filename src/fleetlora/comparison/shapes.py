@@ -79,6 +79,11 @@ class _Host(TypedDict):
     versions: dict[str, Any]
 
 
+class _Part(TypedDict):
+    methods: list[str]
+    host: _Host
+
+
 class _Comparison(TypedDict):
     schema: int
     name: str
@@ -101,6 +106,7 @@ class _Comparison(TypedDict):
     tuned: _TunedBy | None
     runs: list[_Run]
     host: _Host
+    parts: NotRequired[list[_Part]]
 
 
 class _Chosen(TypedDict):

@@ -200,14 +200,20 @@ def _text(value: Any) -> str:
 
 
 def _provenance_section(document: Document) -> str:
-    host = document["host"]
-    facts = [(key, str(value)) for key, value in host.items() if key != "versions"]
-    facts += [(f"version of {name}", str(version)) for name, version in host["versions"].items()]
+    parts = document.get("parts") or [{"methods": (), "host": document["host"]}]
+    computers = "".join(_computer(part["methods"], part["host"]) for part in parts)
     runs = [(run["method"], str(run["seed"]), run["path"], run["digest"]) for run in document["runs"]]
     return (
         '<section class="panel wide" id="provenance"><h2>Where these numbers come from</h2>'
-        f"<details>{element('summary', 'the computer')}{table((), facts, 'facts')}</details>"
-        f"<details>{element('summary', f'{count(len(runs))} runs')}"
+        f"{computers}<details>{element('summary', f'{count(len(runs))} runs')}"
         f"{table(('method', 'seed', 'directory', 'digest of all results'), runs, 'facts')}</details>"
         "<p>A run with the same settings and seed gives the same digest.</p></section>"
     )
+
+
+def _computer(methods: Sequence[str], host: Mapping[str, Any]) -> str:
+    """Return a computer and its versions; with the methods it played, where there were several."""
+    facts = [(key, str(value)) for key, value in host.items() if key != "versions"]
+    facts += [(f"version of {name}", str(version)) for name, version in host["versions"].items()]
+    name = f"the computer of {', '.join(methods)}" if methods else "the computer"
+    return f"<details>{element('summary', name)}{table((), facts, 'facts')}</details>"
