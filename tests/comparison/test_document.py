@@ -23,7 +23,7 @@ from fleetlora.report.compared.families import family_of
 from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.compared.page import comparison_page
 from fleetlora.report.compared.tables import as_csv, as_latex
-from fleetlora.report.compared.words import came_out, sentences
+from fleetlora.report.compared.words import came_out, difference_said, sentences, what_was_compared
 from tests.comparison.synthetic import document, played
 
 HOSTILE = "=cmd|'/c calc'!A0"
@@ -156,6 +156,34 @@ def test_a_difference_that_only_the_bootstrap_tells_from_none_is_not_called_show
     assert "+0.5 to +2.0 by bootstrap, -0.9 to +2.9 by Student's t; that is not shown" in said
     block["difference"] |= {"t_low": 0.1, "t_high": 1.9}
     assert "not shown" not in sentences(made)[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (2.5, "2.5 points higher than B"),
+        (-2.5, "2.5 points lower than B"),
+        (0.0, "the same as B"),
+        (-0.04, "within 0.1 points the same as B"),
+        (None, "not comparable with B"),
+    ],
+)
+def test_a_difference_of_none_or_of_nothing_is_said_in_words(value: float | None, said: str) -> None:
+    assert difference_said("accuracy", {"value": value}, "B") == said
+    made = document(["ucb-dual", "homolora-4"], seeds=[0, 1])
+    made["best_rival"]["accuracy"]["difference"] = {"value": value, "low": None, "high": None, "n": 2}
+    page = comparison_page(made, comparison_figures(made))
+    assert f"{said.removesuffix('B')}homolora-4, the best rival" in page
+    assert f"{said.removesuffix('B')}that of homolora-4" in page or value is None
+
+
+def test_the_page_names_all_that_is_each_methods_own() -> None:
+    made = document(["ucb-dual", "homolora-4"], seeds=[0])
+    page = comparison_page(made, comparison_figures(made))
+    for own in ("size of their update", "a round waits", "step size", "what they train", "merged", "leaving"):
+        assert own in what_was_compared(made)
+        assert page.count(own) >= 2, "in the lead, and among the words"
+    assert "joules are divided anew" in what_was_compared(made)
 
 
 def test_figures_of_differences_draw_what_both_intervals_span() -> None:

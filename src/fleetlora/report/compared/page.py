@@ -8,7 +8,7 @@ from typing import Any
 
 from fleetlora.report.cards import Card, cards_html
 from fleetlora.report.compared.columns import Column, columns_of
-from fleetlora.report.compared.words import came_out, difference_said, what_was_compared
+from fleetlora.report.compared.words import OWN, came_out, difference_said, what_was_compared
 from fleetlora.report.figure import Figure
 from fleetlora.report.frame import figures_section, whole_page, words_section
 from fleetlora.report.markup import element, table
@@ -17,8 +17,7 @@ from fleetlora.report.words import NOTHING, count, joules, percent, span, stand_
 __all__ = ["comparison_page"]
 
 _WORDS = (
-    ("method", "How vehicles choose the size of their update, how updates are merged, and what a vehicle does"
-     " that is about to leave. Everything else is the same for all methods."),
+    ("method", f"{OWN[0].upper()}{OWN[1:]}. Everything else is the same for all methods."),
     ("reference", "The method that was named first; the others are compared with it."),
     ("seed", "The number every random choice of a run is drawn from. Methods are compared seed by seed."),
     ("95 % interval", "Where the mean over many more seeds would probably lie. By bootstrap: the middle 95 %"
@@ -94,7 +93,7 @@ def _cards(document: Document) -> list[Card]:
         note = "no rival"
         if key in rivals:
             rival, difference = rivals[key]["rival"], rivals[key]["difference"]
-            note = f"{difference_said(key, difference)} than {rival}, the best rival"
+            note = f"{difference_said(key, difference, rival)}, the best rival"
         cards.append(Card(name, value, note, colour=0))
     delivered = ours["delivered_share"]["value"]
     cards.append(Card("its updates that reached the model", percent(delivered), filled=delivered))

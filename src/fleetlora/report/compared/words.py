@@ -9,7 +9,7 @@ from fleetlora.comparison.statistics import is_shown
 from fleetlora.methods import is_bound
 from fleetlora.report.words import count, joules, percent
 
-__all__ = ["came_out", "difference_said", "sentences", "what_was_compared"]
+__all__ = ["OWN", "came_out", "difference_said", "sentences", "what_was_compared"]
 
 #: What a difference is about: its name, its unit, and the words for more and for less of it.
 _SAID = {
@@ -20,6 +20,13 @@ _SAID = {
 
 #: The intervals of a difference: name and keys of its ends.
 _INTERVALS = (("bootstrap", "low", "high"), ("Student's t", "t_low", "t_high"))
+
+#: What is each method's own, as :mod:`fleetlora.comparison.terms` has it.
+OWN = (
+    "how vehicles choose the size of their update, how long a round waits for them, the step size of their"
+    " training, what they train (the adapter and all classes, or less), how updates are merged, what a"
+    " leaving vehicle does, and how the joules are divided anew among the tasks"
+)
 
 Document = Mapping[str, Any]
 
@@ -36,9 +43,8 @@ def what_was_compared(document: Document) -> str:
     who = "One method" if methods == 1 else f"{count(methods)} methods"
     return (
         f"{who} fine-tuned the same model for {what} over the same {fleet}, with {spend}. Every"
-        f" method was played {times}. Data, tracks, radio, devices and limits are the same for all; only how"
-        " vehicles choose the size of their update, how updates are merged, and what a leaving vehicle does"
-        " is each method's own."
+        f" method was played {times}. Data, tracks, radio, devices and joules are the same for all. Each"
+        f" method's own is {OWN}."
     )
 
 
@@ -59,10 +65,11 @@ def came_out(document: Document) -> list[str]:
     most_accurate = document["best_rival"].get("accuracy", {}).get("rival")
     if most_accurate is not None:
         both = document["differences"][most_accurate]
+        latency = difference_said("latency_s", both["latency_percent"])
+        energy = difference_said("energy_j", both["energy_percent"])
         said.append(
-            f"Next to {most_accurate}, its most accurate rival, {document['reference']} has a round latency"
-            f" {difference_said('latency_s', both['latency_percent'])} and an energy"
-            f" {difference_said('energy_j', both['energy_percent'])}."
+            f"Next to {most_accurate}, its most accurate rival, the round latency of {document['reference']}"
+            f" is {latency} and its energy is {energy}."
         )
     fronts = [
         name
@@ -90,13 +97,23 @@ def sentences(document: Document) -> list[str]:
     ]
 
 
-def difference_said(measure: str, difference: Mapping[str, Any]) -> str:
-    """Return a difference as ``3.2 points higher``."""
+def difference_said(measure: str, difference: Mapping[str, Any], other: str = "") -> str:
+    """Return a difference as ``3.2 points higher``, with whose value it is from: ``… than that of A``.
+
+    Args:
+        measure: What differs.
+        difference: By how much, in its unit.
+        other: What is compared with; left out if empty.
+    """
     _, unit, more, less = _SAID[measure]
     value = difference["value"]
     if value is None:
-        return "not comparable"
-    return f"{abs(value):.1f} {unit} {more if value > 0 else less}"
+        said, joint = "not comparable", "with"
+    elif round(abs(value), 1) == 0:
+        said, joint = ("the same" if value == 0 else f"within 0.1 {unit} the same"), "as"
+    else:
+        said, joint = f"{abs(value):.1f} {unit} {more if value > 0 else less}", "than"
+    return f"{said} {joint} {other}" if other else said
 
 
 def _sentence(reference: str, measure: str, rival: str, difference: Mapping[str, Any], n: int) -> str:
@@ -104,10 +121,8 @@ def _sentence(reference: str, measure: str, rival: str, difference: Mapping[str,
     if difference["value"] is None:
         return f"The {name} of {reference} and of {rival} cannot be compared: a run has no value."
     unit = _SAID[measure][1]
-    told = (
-        f"The {name} of {reference} is {difference_said(measure, difference)} than that of {rival}, the best"
-    )
-    told += " rival in it"
+    said = difference_said(measure, difference, f"that of {rival}")
+    told = f"The {name} of {reference} is {said}, the best rival in it"
     spans = [
         f"{difference[low]:+.1f} to {difference[high]:+.1f} by {by}"
         for by, low, high in _INTERVALS
