@@ -19,6 +19,7 @@ from fleetlora.comparison.shapes import check_comparison
 from fleetlora.comparison.terms import shared_terms
 from fleetlora.doctor import versions
 from fleetlora.errors import ConfigError, InputError
+from fleetlora.report.compared.columns import columns_of
 from fleetlora.report.compared.families import family_of
 from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.compared.page import comparison_page
@@ -245,6 +246,17 @@ def test_names_cannot_break_out_of_latex_or_html() -> None:
     assert r"\input{x}" not in as_latex(made)
     assert r"a\_b" in as_latex(made)
     assert "<script>alert" not in comparison_page(made, comparison_figures(made))
+
+
+def test_the_tables_have_columns_of_overdraw_and_handoffs() -> None:
+    made = document(["ucb-dual", "random"], seeds=[0])
+    made["results"]["random"]["overdraw_j"]["value"] = 12.25
+    page, table = comparison_page(made, comparison_figures(made)), as_latex(made)
+    for text in (page, table):
+        for shown in ("overdraw (J)", "12.25", "handoffs", "812"):
+            assert shown in text
+    *_, drawn = (line for line in table.splitlines() if line.strip().startswith("random"))
+    assert drawn.count("&") == len(columns_of(made))
 
 
 def test_every_method_of_a_large_comparison_is_on_the_page_and_in_the_table() -> None:

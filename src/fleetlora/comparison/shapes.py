@@ -134,7 +134,7 @@ class _Tuned(_Seen):
 #: Measures that the tables and the report show.
 _SHOWN = (
     *("accuracy", "latency_s", "total_s", "time_to_target_s", "energy_j", "energy_to_target_j", "wasted_j"),
-    *("delivered_share", "mean_rank", "overdraw_j"),
+    *("overdraw_j", "delivered_share", "mean_rank", "handoffs"),
 )
 
 

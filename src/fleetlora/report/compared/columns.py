@@ -75,8 +75,10 @@ def columns_of(document: Mapping[str, Any]) -> list[Column]:
         Column("energy_j", f"energy ({joules.name})", joules.size, 2, "less"),
         Column("energy_to_target_j", f"energy to {target} ({joules.name})", joules.size, 2, "less"),
         Column("wasted_j", f"wasted ({joules.name})", joules.size, 2, "less"),
+        Column("overdraw_j", "overdraw (J)", 1.0, 2, "less"),
         Column("delivered_share", "delivered (%)", 0.01, 1, "more"),
         Column("mean_rank", "mean rank", 1.0, 1, None),
+        Column("handoffs", "handoffs", 1.0, 0, None),
     ]
 
 

@@ -32,6 +32,8 @@ _WORDS = (
      " homolora-R is one rank R for all vehicles."),
     ("virtual time", "Time inside the simulation. It does not depend on the computer the simulation ran on."),
     ("wasted", "Energy of updates that never reached the model."),
+    ("overdraw", "Energy above the budgets; 0, or something is broken."),
+    ("handoffs", "How often a vehicle went from one RSU to the next, whether with an update or not."),
 )  # fmt: skip
 
 Document = Mapping[str, Any]
