@@ -16,7 +16,7 @@ from fleetlora.comparison.files import Comparison
 from fleetlora.comparison.measures import Played
 from fleetlora.comparison.merge import merge_documents
 from fleetlora.comparison.shapes import check_comparison
-from fleetlora.comparison.terms import shared_terms
+from fleetlora.comparison.terms import IDLE, OWN, shared_terms
 from fleetlora.doctor import versions
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.report.compared.columns import columns_of
@@ -131,6 +131,12 @@ def test_seeds_of_one_method_with_other_values_are_refused_and_both_named() -> N
     assert "'nothing' in ucb-dual, seed 0, 2.0 in ucb-dual, seed 1" in caught.value.problem
     idle = [played("ucb-dual", 0), played("ucb-dual", 1, name="another-name")]
     assert build_document(idle, Path("/runs"))["seeds"] == [0, 1]
+
+
+def test_the_page_on_comparing_names_every_key_that_may_differ() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text("utf-8")
+    equal_terms = page.partition("## Equal terms")[2].partition("## ")[0]
+    assert [key for key in (*OWN, *IDLE) if f"`{key}`" not in equal_terms and key != "method"] == []
 
 
 def test_methods_need_the_same_seeds() -> None:

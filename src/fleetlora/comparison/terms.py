@@ -9,6 +9,8 @@ from typing import Any
 from fleetlora.errors import ConfigError
 
 __all__ = [
+    "IDLE",
+    "OWN",
     "Difference",
     "checksum_of",
     "differences",
@@ -24,7 +26,7 @@ __all__ = [
 ]
 
 #: Keys, or sections, that make up a method.
-_OWN = (
+OWN = (
     "method",
     "policy",
     "aggregation",
@@ -36,7 +38,7 @@ _OWN = (
 )
 
 #: Keys that decide nothing about how a run comes out, or what a comparison shows of it.
-_IDLE = ("name", "backbone.cache_mib", "backbone.device", "evaluation.head_only", "checkpoint")
+IDLE = ("name", "backbone.cache_mib", "backbone.device", "evaluation.head_only", "checkpoint")
 
 #: The keys of a section that is otherwise the method's own.
 _SHARED_BUDGET = ("budget.total_j", "budget.shares")
@@ -98,13 +100,13 @@ def method_terms(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def settles_nothing(key: str) -> bool:
     """Tell whether a key decides nothing about how a run comes out."""
-    return _within(key, _IDLE)
+    return _within(key, IDLE)
 
 
 def _is_free(key: str) -> bool:
     if _within(key, ("budget",)):
         return not _within(key, _SHARED_BUDGET)
-    return _within(key, (*_OWN, *_IDLE))
+    return _within(key, (*OWN, *IDLE))
 
 
 def _within(key: str, places: Sequence[str]) -> bool:
