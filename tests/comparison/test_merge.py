@@ -46,6 +46,16 @@ def test_it_is_told_which_machine_played_what() -> None:
     assert again["parts"][1]["host"] == elsewhere["host"]
 
 
+def test_a_method_with_runs_on_two_machines_stands_beside_both() -> None:
+    both = document(METHODS[:2])
+    machines = [
+        {"methods": METHODS[:2], "host": both["host"]},
+        {"methods": ["ucb-dual"], "host": {"cores": 9}},
+    ]
+    merged = merge_documents([{**both, "parts": machines}, document(["random"])], ["ucb-dual", "random"])
+    assert [part["methods"] for part in merged["parts"]] == [["ucb-dual", "random"], ["ucb-dual"]]
+
+
 def test_a_method_that_nobody_played_is_named() -> None:
     with pytest.raises(InputError, match="no comparison holds 'homolora-8'"):
         merge_documents([document(METHODS[:2])], METHODS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["by_host", "host_of", "parts_of", "without_seconds"]
+__all__ = ["by_host", "host_of", "hosts_of", "parts_of", "without_seconds"]
 
 
 def by_host(hosts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -34,9 +34,14 @@ def parts_of(hosts: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, A
 
 
 def host_of(part: Mapping[str, Any], method: str) -> Mapping[str, Any]:
-    """Return the machine and versions that a method of a document was played with."""
-    found = (one["host"] for one in part.get("parts", ()) if method in one["methods"])
-    return next(found, part["host"])
+    """Return the machine and versions that a method of a document was played with, the first of several."""
+    return hosts_of(part, method)[0]
+
+
+def hosts_of(part: Mapping[str, Any], method: str) -> list[Mapping[str, Any]]:
+    """Return all machines and versions that runs of a method of a document were played with."""
+    found = [one["host"] for one in part.get("parts", ()) if method in one["methods"]]
+    return found or [part["host"]]
 
 
 def without_seconds(host: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleetlora.comparison.document import Entry, concluded, require_equal_seeds
-from fleetlora.comparison.hosts import by_host, host_of
+from fleetlora.comparison.hosts import by_host, host_of, hosts_of, parts_of
 from fleetlora.comparison.terms import differences
 from fleetlora.errors import ConfigError, InputError
 
@@ -42,7 +42,7 @@ def merge_documents(
     tuned = used[0]["tuned"]
     if tuned is not None:
         tuned = {**tuned, "overrides": {m: part["tuned"]["overrides"][m] for m, part in homes.items()}}
-    hosts = by_host({method: host_of(part, method) for method, part in homes.items()})
+    hosts = parts_of((method, host) for method, part in homes.items() for host in hosts_of(part, method))
     about = {
         **used[0],
         "method_terms": {m: part["method_terms"][m] for m, part in homes.items()},
