@@ -36,8 +36,8 @@ def compare(
 ) -> Comparison:
     """Play every method with every seed on equal terms, and return what came out, written to ``out``.
 
-    Runs lie in ``out/runs/METHOD/seed-N``. Those that are complete are kept, so that a comparison that was
-    interrupted, or is asked for more seeds or methods, plays only what is missing.
+    Runs lie in ``out/runs/METHOD/seed-N``. Those of this version that are complete are kept, so that a
+    comparison that was interrupted, or is asked for more seeds or methods, plays only what is missing.
 
     Args:
         source: Name of a preset, path of a TOML file, or the values themselves.
@@ -52,7 +52,7 @@ def compare(
         executor: Plays the runs in place of ``jobs`` processes, such as :class:`fleetlora.cluster.RayRuns`.
         target: Mean accuracy whose first reach is timed; chosen from the runs if not given.
         tuned: What :func:`tune` wrote; the values it chose are laid over the methods.
-        overwrite: Replace runs in ``out`` that have another configuration.
+        overwrite: Replace runs in ``out`` that are of another configuration or version, or damaged.
         report: Also write ``report.html`` and the figures.
         progress: Is told how it goes.
 

@@ -137,7 +137,7 @@ def tune(
         overrides: ``key=value`` each, laid over every run.
         jobs: How many runs are played at a time.
         executor: Plays the runs in place of ``jobs`` processes.
-        overwrite: Replace runs in ``out`` that have another configuration.
+        overwrite: Replace runs in ``out`` that are of another configuration or version, or damaged.
         progress: Is told how it goes.
 
     Raises:
