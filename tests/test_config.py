@@ -220,6 +220,25 @@ def test_a_file_that_is_not_there_is_said_to_be_so(load: Callable[[str], object]
             load(name)
 
 
+def test_the_wires_width_stays_where_a_method_changes_the_rule() -> None:
+    raw = {**BASE, "aggregation": {"rule": "product", "bytes_per_param": 2, "max_rank": 32}}
+    for method in ("homolora", "hetlora", "flora"):
+        assert load_experiment(raw, method=method).aggregation.options.bytes_per_param == 2
+    assert load_experiment(raw).with_method("ffa").aggregation.options.bytes_per_param == 2
+    assert "max_rank" not in load_experiment(raw, method="flora").aggregation.model_dump()
+
+
+def test_none_over_a_default_stays_under_another_method_and_cannot_be_written_down() -> None:
+    every = load_experiment({**BASE, "evaluation": {"samples": None}})
+    assert every.with_method("random").evaluation.samples is None
+    with pytest.raises(ConfigError, match=r"evaluation\.samples: None cannot be written down"):
+        to_toml(every)
+    unbounded = load_experiment({**BASE, "defence": {"preset": "default", "norm_bound": None}})
+    assert unbounded.with_method("random").defence.norm_bound is None
+    with pytest.raises(ConfigError, match=r"defence\.norm_bound: None cannot be written down"):
+        to_toml(unbounded)
+
+
 def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text('name = "x"\n[round\n')

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -253,7 +254,7 @@ class Experiment(Settings):
         """
         layer = method_values(method, where="method")
         raw = _merge(self.model_dump(mode="json"), layer)
-        return Experiment.model_validate({**_without_none(raw), "method": method})
+        return Experiment.model_validate({**raw, "method": method})
 
     def budgets_j(self) -> dict[str, float]:
         """Return the joules each task may spend; infinite where no total is set."""
@@ -261,8 +262,29 @@ class Experiment(Settings):
 
 
 def to_toml(settings: Settings) -> str:
-    """Return an experiment, or other settings, as the TOML text that loads to equal ones."""
-    return tomli_w.dumps(_without_none(settings.model_dump(mode="json")))
+    """Return an experiment, or other settings, as the TOML text that loads to equal ones.
+
+    Raises:
+        ConfigError: A key is ``None``, which TOML has not, and what is loaded without it is something else.
+    """
+    values = settings.model_dump(mode="json")
+    text = tomli_w.dumps(_without_none(values))
+    again = type(settings).model_validate(tomllib.loads(text)).model_dump(mode="json")
+    for key in _lost("", values, again):
+        raise ConfigError("None cannot be written down", where=key, mend="give a value")
+    return text
+
+
+def _lost(prefix: str, value: Any, again: Any) -> Iterator[str]:
+    """Yield the keys that are None and come back as something else."""
+    if isinstance(value, Mapping) and isinstance(again, Mapping):
+        for key, item in value.items():
+            yield from _lost(f"{prefix}.{key}" if prefix else key, item, again.get(key))
+    elif isinstance(value, list) and isinstance(again, list):
+        for index, (one, other) in enumerate(zip(value, again, strict=False)):
+            yield from _lost(f"{prefix}.{index}", one, other)
+    elif value is None and again is not None:
+        yield prefix
 
 
 def _without_none(value: Any) -> Any:
@@ -431,9 +453,16 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         under = merged.get(key)
         if isinstance(value, Mapping) and isinstance(under, Mapping) and not _renamed(key, under, value):
             merged[key] = _merge(under, value)
+        elif isinstance(value, Mapping) and isinstance(under, Mapping):
+            kept = {name: under[name] for name in _EVERY_COMPONENT.get(key, ()) if name in under}
+            merged[key] = {**kept, **value}
         else:
             merged[key] = value
     return merged
+
+
+#: Options that all components of a section have; they stay where one is replaced by another.
+_EVERY_COMPONENT = {"aggregation": ("bytes_per_param",)}
 
 
 def _renamed(section: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
