@@ -110,6 +110,16 @@ def test_unspent_joules_return_to_the_pool() -> None:
     np.testing.assert_allclose(got, [25.0, 75.0])
 
 
+def test_shares_that_leave_something_over_lose_no_joule_when_divided_anew() -> None:
+    dividing = Dividing(BUDGET_RULES.get("paper")(), [0.3, 0.3])
+    budget_j = np.array([30.0, 30.0])
+    for round in range(1, 4):
+        for task in (0, 1):
+            dividing.report.add(task, 1.0, 0.5, np.array([0.5]))
+        budget_j = dividing.divide(np.full(2, float(round)), budget_j)
+        assert budget_j.sum() == pytest.approx(60.0)
+
+
 def test_the_equal_rule_leaves_budgets_alone() -> None:
     budget = np.array([30.0, 70.0])
     assert Dividing(Equal(), [0.3, 0.7]).divide(np.array([1.0, 69.0]), budget) is budget

@@ -178,6 +178,8 @@ class Dividing:
 
     def __init__(self, rule: BudgetRule, shares: Sequence[float]) -> None:
         self.rule, self.shares = rule, np.asarray(shares, dtype=np.float64)
+        if self.shares.any():  # they may sum to less than 1; what is divided anew is all that is left
+            self.shares = self.shares / self.shares.sum()
         self.report = TaskReport(len(self.shares))
 
     @property

@@ -111,7 +111,7 @@ class Drop(Settings):
 class _Weights(Settings):
     """Weights of what an action costs, relative to losing a full update's gain."""
 
-    delay_weight: float = quantity(0.2, "1", "cost of a whole deadline of delay", ge=0)
+    delay_weight: float = quantity(0.2, "1", "cost of as much delay as the vehicle has patience for", ge=0)
     energy_weight: float = quantity(0.2, "1", "cost of scale_j joules", ge=0)
     gain_exponent: float = quantity(
         0.5, "1", "h of H steps bring (h/H)^this of the gain: early steps bring most", gt=0, le=1
