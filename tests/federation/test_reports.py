@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,13 @@ def test_by_default_every_honest_report_is_believed_as_it_is() -> None:
     told = feedback([0.1, 0.9, 0.5])
     heard, lies = hear(Reports(DefenceSettings(), 0, RANKS, 3), told)
     assert heard is told
+    assert lies == []
+
+
+def test_an_update_that_never_came_has_gained_nothing_whatever_is_said() -> None:
+    told = replace(feedback([0.9, 0.9]), delivered=np.array([True, False]))
+    heard, lies = hear(Reports(DefenceSettings(), 0, RANKS, 2), told)
+    assert heard.reward.tolist() == heard.gain.tolist() == [0.9, 0.0]
     assert lies == []
 
 

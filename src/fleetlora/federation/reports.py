@@ -73,7 +73,7 @@ class Reports:
             for row in np.flatnonzero(wrong)
         ]
         believed = ~wrong & ~np.isin(feedback.vehicle, doubted)
-        heard = feedback if believed.all() else feedback.take(believed)
+        heard = _of_delivered(feedback if believed.all() else feedback.take(believed))
         return (heard if self.defence.report_trim is None else self._clipped(heard)), lies
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,3 +115,11 @@ class Reports:
             np.quantile(values, 1.0 - trim, method="lower"),
         )
         return np.array([low, high])
+
+
+def _of_delivered(heard: Feedback) -> Feedback:
+    """Return the reports without any gain from updates that never came: an RSU knows which did."""
+    if heard.delivered.all():
+        return heard
+    gain = None if heard.gain is None else np.where(heard.delivered, heard.gain, 0.0)
+    return replace(heard, reward=np.where(heard.delivered, heard.reward, 0.0), gain=gain)
