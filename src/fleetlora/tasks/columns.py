@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fleetlora.tasks.raw import Labels, RawSplit, RawTask
 from fleetlora.tasks.subsets import cut_test_share
 from fleetlora.tasks.tables import Table
 
-__all__ = ["SplitOptions", "concatenate", "labels_of", "refuse_common", "split_of"]
+__all__ = ["SplitOptions", "concatenate", "labels_of", "refuse_common", "refuse_common_files", "split_of"]
 
 
 class SplitOptions(Settings):
@@ -74,6 +75,22 @@ def refuse_common(train: Iterable[str], test: Iterable[str]) -> None:
         raise ConfigError(
             f"{common[0]!r} is also trained on", where="test", mend="take it out of train or out of test"
         )
+
+
+def refuse_common_files(train: str, test: str) -> None:
+    """Refuse a file or folder that is on both sides, however its path is spelt.
+
+    Raises:
+        ConfigError: Both paths lead to one place.
+    """
+    if _place(train) == _place(test):
+        raise ConfigError(
+            f"{test!r} is also trained on", where="test", mend="take it out of train or out of test"
+        )
+
+
+def _place(path: str) -> str:
+    return path if path.startswith("asset:") else os.path.realpath(path)
 
 
 def split_of(

