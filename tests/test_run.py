@@ -194,6 +194,14 @@ def test_a_task_whose_holders_never_meet_an_rsu_is_refused(tiny: dict[str, Any],
     _refused(values, tmp_path / "run", "no vehicle that meets an RSU holds data of task 'turns'")
 
 
+def test_a_policy_that_learns_where_nobody_holds_anything_out_is_refused(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    values = _with({**tiny, "method": "ucb-dual"}, 0.0, "tasks", 1, "partition", "holdout")
+    _refused(values, tmp_path / "run", "hold out no row of task 'signs'", "'ucb-dual' has nothing to learn")
+    fleetlora.run({**values, "method": "random"}, tmp_path / "run", report=False)
+
+
 def test_a_budget_below_one_update_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
     values = {**tiny, "budget": {"total_j": 0.01}}
     _refused(values, tmp_path / "run", "task 'signs' may spend 0.005 J, less than the", "at least")

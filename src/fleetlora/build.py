@@ -178,6 +178,13 @@ def _require_updates(experiment: Experiment, simulation: Simulation, task: int) 
             where=f"tasks.{name}.partition.holders",
             mend="raise holders, or place more RSUs",
         )
+    if simulation.policies[task].learns() and not learner.test_steps(task)[able].any():
+        raise ConfigError(
+            f"vehicles hold out no row of task {name!r}, so policy {experiment.policy.component!r} has"
+            " nothing to learn from",
+            where=f"tasks.{name}.partition.holdout",
+            mend="raise holdout or min_samples, or choose a policy that does not learn",
+        )
     steps, devices = experiment.training.steps, world.computers.take(able)
     step_s = costs.flops_per_step[0] / devices.flops_per_s
     limit_s, test_s = experiment.round.limit_s(steps * step_s), simulation.test_steps[task, able] * step_s
