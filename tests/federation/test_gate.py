@@ -195,6 +195,31 @@ def test_an_update_is_clipped_to_the_norm_and_its_noise_has_the_stated_deviation
 
 
 @accountant
+def test_a_gate_with_privacy_lets_nothing_through_as_it_was_sent() -> None:
+    honest = [upload(0), upload(1)]
+    privacy = private(1.0, 0.5)
+    taken, refused = Gate(RULE, DefenceSettings(), 1, privacy=privacy).admit(0, 0, honest)
+    assert refused == []
+    assert privacy.rounds == [1]
+    noisy = private(1.0, 0.5).protect(0, 0, honest, RULE)
+    for got, sent, wanted in zip(taken, honest, noisy, strict=True):
+        assert not same(got.adapter, sent.adapter)
+        assert same(got.adapter, wanted.adapter)
+
+
+@accountant
+def test_noise_on_an_equal_update_is_new_in_every_round_and_for_every_vehicle() -> None:
+    still = replace(upload(0), adapter=upload(0).received)  # nothing moved: what goes on is noise alone
+    subject = private(1.0, 0.5)
+    sent = [(0, still), (1, replace(still, round=1)), (0, replace(still, vehicle=1))]
+    noise = [moved(subject.protect(0, round, [one], RULE)[0]) for round, one in sent]
+    for one, other in ((0, 1), (0, 2)):
+        # independent draws: their difference has the deviation sqrt(2)·z·C
+        apart = float((noise[one] - noise[other]).std())
+        assert apart == pytest.approx(2**0.5 * 0.5, rel=4 / np.sqrt(2 * len(noise[one])))
+
+
+@accountant
 def test_ffas_frozen_a_gets_no_noise() -> None:
     [noisy] = private(1.0, 1.0).protect(0, 0, [upload(0)], AGGREGATION_RULES.get("ffa")())
     assert all(torch.equal(A, upload(0).adapter.A[name]) for name, A in noisy.adapter.A.items())
