@@ -18,6 +18,7 @@ from fleetlora.federation.privacy import Privacy, epsilon
 from fleetlora.federation.privacy_settings import PrivacySettings
 from fleetlora.federation.uploads import Upload, first_of_each
 from fleetlora.lora import AGGREGATION_RULES, Adapter, init_adapter
+from fleetlora.lora.changes import change_of, norms
 from tests.lora.updates import LAYOUT, update
 
 RULE = AGGREGATION_RULES.get("product")()
@@ -120,6 +121,35 @@ def test_a_gate_goes_on_from_its_state() -> None:
     refused = second.admit(0, 1, other.send(0, [upload(0, 1), upload(1, 1)]))[1]
     assert [r.reason for r in refused] == ["replayed"]
     assert [len(m.norms) for m in second._memory] == [3]
+
+
+def scaled_by_a_hundred(sent: Upload) -> Upload:
+    [bad] = attacked("scale", 100.0).send(0, [sent])
+    return bad
+
+
+def test_norms_of_earlier_rounds_refuse_a_scaled_update_that_comes_alone() -> None:
+    subject = gate("default")
+    assert subject.admit(0, 0, [upload(v) for v in range(1, 8)])[1] == []
+    refused = subject.admit(0, 1, [scaled_by_a_hundred(upload(0, 1))])[1]
+    assert [(r.vehicle, r.reason) for r in refused] == [(0, "norm of the layers")]
+    assert gate("default").admit(0, 1, [scaled_by_a_hundred(upload(0, 1))])[1] == [], "alone it is no fleet"
+
+
+def test_only_the_newest_accepted_norms_are_remembered_also_after_a_restart() -> None:
+    def kept(subject: Gate) -> np.ndarray:
+        return np.array(subject.state_dict()["tasks"][0]["norms"])
+
+    def of(*sent: Upload) -> np.ndarray:
+        return norms([change_of(u.received, u.adapter) for u in sent]).numpy()
+
+    honest = [upload(v) for v in range(5)]
+    first, second = gate("default", norm_window=3), gate("default", norm_window=3)
+    first.admit(0, 0, honest)
+    np.testing.assert_array_equal(kept(first), of(*honest[2:]))
+    second.load_state_dict(first.state_dict())
+    second.admit(0, 1, [upload(5, 1)])
+    np.testing.assert_array_equal(kept(second), of(*honest[3:], upload(5, 1)))
 
 
 def test_who_is_bad_is_a_share_of_the_fleet_drawn_from_the_seed() -> None:

@@ -55,6 +55,21 @@ def test_reports_are_clipped_to_the_middle_of_the_fleet_by_hand() -> None:
     assert few.reward.max() == 1.0, "four are no fleet yet"
 
 
+def test_each_rank_has_a_middle_of_its_own() -> None:
+    told = feedback([0.0, 0.01, 0.02, 0.03, 0.9, 0.0, 0.91, 0.92, 0.93, 1.0])
+    told = replace(told, rank=np.repeat(RANKS, 5))
+    subject = Reports(DefenceSettings(report_trim=0.25), 0, RANKS, 10)
+    heard, _ = subject.hear(told, told.rank, np.zeros(10, np.int64), ())
+    np.testing.assert_allclose(heard.reward, [0.01, 0.01, 0.02, 0.03, 0.03, 0.91, 0.91, 0.92, 0.93, 0.93])
+
+
+def test_the_middle_is_of_the_newest_reports_only() -> None:
+    subject = Reports(DefenceSettings(report_trim=0.25, report_window=5), 0, RANKS, 10)
+    hear(subject, feedback([0.0] * 5))
+    later = replace(feedback([0.5, 0.6, 0.7, 0.8, 0.9], round=1), vehicle=np.arange(5, 10))
+    np.testing.assert_allclose(hear(subject, later)[0].reward, [0.6, 0.6, 0.7, 0.8, 0.8])
+
+
 @pytest.mark.parametrize("kind", ["lie-reward", "lie-joules"])
 def test_a_fifth_of_liars_moves_a_mean_no_farther_than_the_honest_ones_spread(kind: str) -> None:
     rng = np.random.default_rng(0)
