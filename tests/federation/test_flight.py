@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fleetlora.federation.flight import Started, fly
 from fleetlora.federation.world import Here, World
@@ -114,6 +115,24 @@ def test_an_upload_cut_by_the_handoff_sends_the_rest_only(street: World) -> None
     assert whole.outcome[0] == "handed_off"
     assert fresh.outcome[0] == "abandoned"
     assert whole.upload_s[0] > fresh.upload_s[0]
+    # what the channels carried in both legs is the update, once
+    came_s = np.array([here.time_s + whole.download_s[0], here.leaves_s[one[0]]])
+    went_s = np.array([here.leaves_s[one[0]], whole.end_s[0] - street.backhaul.seconds(big["bytes_up"])[0]])
+    rsu = np.array([here.rsu[one[0]], whole.rsu_to[0]])
+    legs = street.capacity(np.repeat(one, 2), rsu, came_s, went_s)
+    assert (legs.up_bits[:, -1] > 0.1 * 8.0 * big["bytes_up"]).all(), "each carried a good part of it"
+    assert legs.up_bits[:, -1].sum() == pytest.approx(8.0 * big["bytes_up"][0], rel=0.01)
+
+
+def test_an_update_whose_download_the_handoff_cuts_is_given_up(street: World) -> None:
+    here, vehicle = leaving(street)
+    n = len(vehicle)
+    # so large a model that none of them has it when it leaves, and nothing to compute but 100 kB to send
+    plans = {"bytes_down": np.full(n, 400_000_000), "compute_s": np.zeros(n)}
+    flight = fly(street, start(here, vehicle, **plans), here)
+    assert (flight.outcome == "abandoned").all()
+    assert (flight.rsu_to == -1).all()
+    np.testing.assert_allclose(flight.end_s, here.leaves_s[vehicle])
 
 
 def test_hand_offs_share_the_band_of_the_rsu_they_come_to(street: World) -> None:
