@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 from fleetlora.federation.budgets import BUDGET_RULES, Dividing
-from fleetlora.federation.departures import DepartureRule, Drop
+from fleetlora.federation.departures import DepartureRule, Drop, Plan, Prospect
 from fleetlora.federation.inbox import Inbox
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.rows import RoundReport
@@ -211,6 +211,31 @@ def test_only_delivered_updates_are_trained(street: World) -> None:
     simulation, reports = simulate(street, period_s=30.0)
     trained = sum(len(jobs) for _, _, jobs in simulation.learner.trained)  # type: ignore[attr-defined]
     assert trained == (column(reports, "updates", "outcome") == "delivered").sum()
+
+
+class HalfTheSteps:
+    """Everyone takes half of the steps and goes on to upload."""
+
+    oracle: ClassVar[bool] = False
+
+    def plan(self, prospect: Prospect) -> Plan:
+        everyone = np.ones(len(prospect), bool)
+        return Plan(start=everyone, steps=prospect.steps // 2, hand_off=~everyone, gives_up=~everyone)
+
+
+def test_an_early_upload_computes_and_trains_the_steps_that_were_planned(street: World) -> None:
+    simulation, reports = simulate(street, departure=HalfTheSteps(), period_s=30.0)
+    names = ("vehicle", "rank", "outcome", "compute_s")
+    vehicle, rank, outcome, compute_s = (column(reports, "updates", name) for name in names)
+    came = outcome != "lost"
+    assert set(outcome[came]) == {"early"}
+    # two of four steps of 40 GFLOP and 1 GFLOP a rank, see CountingLearner
+    by_hand = 2 * (4e10 + 1e9 * rank) / street.computers.take(vehicle).flops_per_s
+    np.testing.assert_allclose(compute_s[came], by_hand[came])
+    learner = simulation.learner
+    assert isinstance(learner, CountingLearner)
+    assert sum(len(jobs) for *_, jobs in learner.trained) == came.sum() > 0
+    assert all((jobs.steps == 2).all() for *_, jobs in learner.trained)
 
 
 def test_the_cloud_merges_every_q_rounds_and_at_the_end(street: World) -> None:

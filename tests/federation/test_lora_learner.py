@@ -149,6 +149,23 @@ def test_a_cohort_trains_as_its_vehicles_would_one_rsu_at_a_time(
             np.testing.assert_allclose(value, apart.arrays()[key], atol=1e-4)
 
 
+def test_each_vehicle_trains_as_many_steps_as_its_own_job_says(backbone: Backbone, data: Texts) -> None:
+    subject = learner(backbone, data, "product")
+    train, seen = subject.trainer.train, []
+
+    def watched(data: Any, adapters: Any, schedules: Sequence[np.ndarray], *rest: Any, **named: Any) -> Any:
+        seen.extend(len(schedule) for schedule in schedules)
+        return train(data, adapters, schedules, *rest, **named)
+
+    subject.trainer.train = watched
+    together = subject.train(0, 0, replace(jobs([2, 2]), steps=np.array([1, 2])), 0.0)
+    assert seen == [1, 2]
+    for row, steps in enumerate((1, 2)):
+        one = Jobs(np.array([row]), np.array([0]), np.array([2]), np.array([steps]))
+        alone = learner(backbone, data, "product").train(0, 0, one, 0.0)
+        np.testing.assert_allclose(alone.loss_after[0], together.loss_after[row], rtol=1e-4)
+
+
 def test_floras_vehicles_train_on_all_that_their_rsu_has_learned(backbone: Backbone, data: Texts) -> None:
     """A fresh adapter alone knows nothing: the loss before training is that of the RSU's whole model."""
     subject = learner(backbone, data, "flora")
