@@ -82,6 +82,18 @@ def test_lost_packets_stretch_a_transfer_by_one_over_what_gets_through() -> None
     assert at[20.0] == pytest.approx(18.5e6)
 
 
+def test_packets_are_lost_in_a_burst_and_not_outside_it(street: World) -> None:
+    loss = {"good_s": 1.0, "bad_s": 1.0, "loss_good": 0.0, "loss_bad": 0.75}
+    world = faulty(street, {"burst": of_vehicles(street, NOW_S, NOW_S + 2.0)}, packet_loss=loss)
+    vehicle = served(street)
+    rsu = street.observe(NOW_S).rsu[vehicle]
+    for from_s, kept in ((NOW_S, 0.25), (NOW_S + 2.0, 1.0)):
+        span = vehicle, rsu, np.full(len(vehicle), from_s), np.full(len(vehicle), from_s + 2.0)
+        still, thin = street.capacity(*span), world.capacity(*span)
+        np.testing.assert_allclose(thin.up_bits[:, -1], kept * still.up_bits[:, -1])
+        np.testing.assert_allclose(thin.down_bits[:, -1], kept * still.down_bits[:, -1])
+
+
 def test_sending_again_costs_joules_and_never_more_than_was_reserved(street: World) -> None:
     vehicle, here = served(street), street.observe(NOW_S)
     loss = {"good_s": 1.0, "bad_s": 1.0, "loss_good": 0.5, "loss_bad": 0.5}
