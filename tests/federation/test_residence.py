@@ -101,6 +101,22 @@ def test_on_a_straight_street_the_kinematic_prediction_comes_true(street: World)
     )
 
 
+def test_the_predictors_are_blended_in_the_logarithm_by_the_inverse_of_their_errors(street: World) -> None:
+    predictor, here = ResidencePredictor(street, 600.0), street.observe(150.0)
+    vehicle = np.flatnonzero(here.rsu >= 0)
+    kinematic_s = predictor._kinematic_s(here, vehicle)[0]
+    dwell_s = past_dwell_s(street, here, vehicle, 600.0)
+    known = np.isfinite(dwell_s) & (kinematic_s > 1) & (dwell_s > 1)
+    assert known.any()
+    assert (np.abs(np.log(kinematic_s[known] / dwell_s[known])) > 0.1).any()
+    predictor._error[:2] = [1.0, 9.0]  # weights of 9/10 and 1/10
+    got = predictor.predict(here, vehicle).seconds
+    by_hand = np.exp((9 * np.log(kinematic_s[known]) + np.log(dwell_s[known])) / 10)
+    np.testing.assert_allclose(got[known], np.minimum(by_hand, 600.0))
+    alone = np.isnan(dwell_s) & (kinematic_s > 1)
+    np.testing.assert_allclose(got[alone], kinematic_s[alone])
+
+
 def test_the_spread_shrinks_when_predictions_come_true(street: World) -> None:
     predictor = ResidencePredictor(street, 600.0)
     before = predictor.spread
