@@ -67,6 +67,9 @@ def test_a_transfer_stands_still_while_its_rsu_is_off(street: World) -> None:
     # half of the download, a second of nothing, and the rest, in almost the same place
     assert flight.download_s[0] == pytest.approx(plain.download_s[0] + 1.0, abs=0.3)
     assert flight.spent.download_j[0] > plain.spent.download_j[0]
+    # the vehicle's radio stays on, the RSU's does not: its joules are those without the second
+    without_s = flight.download_s - 1.0
+    np.testing.assert_allclose(flight.rsu_j, world.rsu_power.energy_j(without_s, flight.upload_s))
 
 
 def test_lost_packets_stretch_a_transfer_by_one_over_what_gets_through() -> None:

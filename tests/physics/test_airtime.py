@@ -90,6 +90,19 @@ def test_no_rate_no_progress_until_it_returns() -> None:
     assert run_airtime(_work(end_s=6.0), Capacity(t, bits, bits)).end_s[0] == pytest.approx(5.0)
 
 
+def test_seconds_in_which_the_rsu_is_off_are_not_its_air() -> None:
+    # 300 bits at 10 bit/s are 30 s of air. Off from 10 s to 70 s: 100 bits before, 200 bits to 90 s.
+    on = lambda t: np.where((t >= 10.0) & (t < 70.0), 0.0, 1.0)  # noqa: E731
+    alone = Capacity.constant([0.0], 200.0, 10.0, 10.0).scaled(np.array([[10.0, 70.0]]), on, on)
+    t = run_airtime(_work(up_bits=300.0, end_s=200.0), alone)
+    assert (t.up_s[0], t.up_air_s[0]) == pytest.approx((90.0, 30.0))
+    # two at once take 60 s of air, 30 s each, to 120 s; one in another RSU, which is on, is through at 30 s
+    three = Capacity.stacked([alone, alone, Capacity.constant([0.0], 200.0, 10.0, 10.0)])
+    t = run_airtime(_work(3, group=[0, 0, 1], up_bits=300.0, end_s=200.0), three)
+    assert t.up_s == pytest.approx([120.0, 120.0, 30.0])
+    assert t.up_air_s == pytest.approx([30.0, 30.0, 30.0])
+
+
 @pytest.mark.parametrize(
     ("end_s", "seconds", "bits"),
     [
@@ -185,7 +198,11 @@ def scenes(draw: st.DrawFn, phases: int = 3) -> tuple[Work, Capacity]:
 
 
 def _take(scene: tuple[Work, Capacity], rows: np.ndarray) -> tuple[Work, Capacity]:
-    return tuple(type(part)(**{f.name: getattr(part, f.name)[rows] for f in fields(part)}) for part in scene)
+    def taken(part: Work | Capacity) -> Work | Capacity:
+        columns = {f.name: getattr(part, f.name) for f in fields(part)}
+        return type(part)(**{name: column[rows] for name, column in columns.items() if column is not None})
+
+    return tuple(taken(part) for part in scene)
 
 
 def _same(one: Timeline, two: Timeline) -> None:

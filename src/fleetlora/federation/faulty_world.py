@@ -75,10 +75,13 @@ class FaultyWorld(World):
 
         def share(t_s: Floats) -> Floats:
             through = np.where(burst.at(t_s, vehicle[:, None]) >= 0, bad, good)
-            return np.where(outage.at(t_s, rsu[:, None]) >= 0, 0.0, through)
+            return on(t_s) * through
+
+        def on(t_s: Floats) -> Floats:
+            return np.where(outage.at(t_s, rsu[:, None]) >= 0, 0.0, 1.0)
 
         edges = (outage.edges_s(rsu, from_s, to_s), burst.edges_s(vehicle, from_s, to_s))
-        return whole.scaled(np.concatenate(edges, axis=1), share)
+        return whole.scaled(np.concatenate(edges, axis=1), share, on if len(outage) else None)
 
     @property
     def slowest(self) -> float:

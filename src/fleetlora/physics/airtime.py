@@ -83,7 +83,7 @@ class Timeline:
         down_bits: Bits really downloaded.
         up_bits: Bits really uploaded.
         down_air_s: The row's share of the RSU's air in ``down_s``: the sum over an RSU's rows, both
-            directions together, is the time its channel was in use.
+            directions together, is the time its channel was in use. Where its radio is off there is no air.
         up_air_s: The row's share of the RSU's air in ``up_s``.
     """
 
@@ -126,7 +126,7 @@ class _Channel:
 
     def __init__(self, work: Work, capacity: Capacity) -> None:
         n = len(work.group)
-        self.work, self.knots = work, capacity.t_s
+        self.work, self.knots, self.on_s = work, capacity.t_s, capacity.on_s
         self.cumulative = {_DOWN: capacity.down_bits, _UP: capacity.up_bits}
         self.asked = np.stack([work.down_bits, work.compute_s, work.up_bits])
         self.left = self.asked.copy()  # bits, seconds, bits
@@ -203,8 +203,15 @@ class _Channel:
             reached = value_at(self.knots, cumulative, rows, now[at])
             moved = (reached - self.moved_to[rows]) / sharing[at]
             self.left[phase, rows] = np.maximum(self.left[phase, rows] - moved, 0.0)
-            self.air[phase, rows] += (now[at] - self.clock[self.group[rows]]) / sharing[at]
+            self.air[phase, rows] += self._seconds_on(rows, now[at]) / sharing[at]
             self.moved_to[rows] = reached
+
+    def _seconds_on(self, rows: Ints, now: Floats) -> Floats:
+        """Return for how long the radio of each row's RSU is on between the RSU's clock and ``now``."""
+        clock: Floats = self.clock[self.group[rows]]
+        if self.on_s is None:
+            return now - clock
+        return value_at(self.knots, self.on_s, rows, now) - value_at(self.knots, self.on_s, rows, clock)
 
     def _enter_next(self, rows: Ints, now: Floats) -> None:
         """Complete the stage of ``rows`` and enter the next one that has anything to do."""

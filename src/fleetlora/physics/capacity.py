@@ -46,19 +46,22 @@ class Capacity:
         t_s: ``(n, K)`` knots in seconds, non-decreasing along each row, K at least 2.
         down_bits: ``(n, K)`` cumulative bits from RSU to vehicle at full bandwidth.
         up_bits: ``(n, K)`` cumulative bits from vehicle to RSU at full bandwidth.
+        on_s: ``(n, K)`` cumulative seconds in which the RSU's radio is on; None: always.
     """
 
     t_s: Floats
     down_bits: Floats
     up_bits: Floats
+    on_s: Floats | None = None
 
     def __post_init__(self) -> None:
         """Refuse tables that are not cumulative."""
         shape = np.shape(self.t_s)
-        alike = np.shape(self.down_bits) == shape == np.shape(self.up_bits)
+        names = ["t_s", "down_bits", "up_bits", *(["on_s"] if self.on_s is not None else [])]
+        alike = all(np.shape(getattr(self, name)) == shape for name in names)
         if len(shape) != 2 or shape[1] < 2 or not alike:
-            raise ValueError("Capacity needs three tables (n, K) of one shape with K of at least 2")
-        for name in ("t_s", "down_bits", "up_bits"):
+            raise ValueError("Capacity needs tables (n, K) of one shape with K of at least 2")
+        for name in names:
             table = np.asarray(getattr(self, name), dtype=np.float64)
             if not np.isfinite(table).all() or (np.diff(table, axis=1) < 0).any():
                 raise ValueError(f"Capacity.{name} must be finite and must not fall along a row")
@@ -78,33 +81,52 @@ class Capacity:
         """Return the rows of all parts as one table; shorter ones rest on their last knot."""
         knots = max(part.t_s.shape[1] for part in parts)
 
-        def column(name: str) -> Floats:
-            tables = [getattr(part, name) for part in parts]
+        def column(tables: Sequence[Floats]) -> Floats:
             return np.concatenate(
                 [np.pad(table, ((0, 0), (0, knots - table.shape[1])), mode="edge") for table in tables]
             )
 
-        return cls(column("t_s"), column("down_bits"), column("up_bits"))
+        always = all(part.on_s is None for part in parts)
+        return cls(
+            column([part.t_s for part in parts]),
+            column([part.down_bits for part in parts]),
+            column([part.up_bits for part in parts]),
+            None if always else column([part._seconds_on for part in parts]),
+        )
 
-    def scaled(self, edges_s: Floats, share: Callable[[Floats], Floats]) -> Capacity:
+    def scaled(
+        self,
+        edges_s: Floats,
+        share: Callable[[Floats], Floats],
+        on: Callable[[Floats], Floats] | None = None,
+    ) -> Capacity:
         """Return the capacity with its rates multiplied by shares that change at known times only.
 
         Args:
-            edges_s: ``(n, M)`` times at which a row's share may change.
+            edges_s: ``(n, M)`` times at which a row's share, or whether its RSU is on, may change.
             share: Gives the shares ``(n, K)`` at times ``(n, K)``.
+            on: Gives 1 where the RSU's radio is on and 0 where it is off; as before if not given.
         """
         edges = np.clip(edges_s, self.t_s[:, :1], self.t_s[:, -1:])
         t = np.sort(np.concatenate([self.t_s, edges], axis=1), axis=1)
-        kept = share((t[:, 1:] + t[:, :-1]) / 2)
+        middle = (t[:, 1:] + t[:, :-1]) / 2
+        kept, lit = share(middle), 1.0 if on is None else on(middle)
         rows = np.repeat(np.arange(len(t)), t.shape[1])
 
-        def table(bits: Floats) -> Floats:
-            fine = value_at(self.t_s, bits, rows, t.ravel()).reshape(t.shape)
+        def table(values: Floats, times: Floats | float) -> Floats:
+            fine = value_at(self.t_s, values, rows, t.ravel()).reshape(t.shape)
             scaled = np.zeros_like(t)
-            np.cumsum(np.maximum(np.diff(fine, axis=1), 0.0) * kept, axis=1, out=scaled[:, 1:])
+            np.cumsum(np.maximum(np.diff(fine, axis=1), 0.0) * times, axis=1, out=scaled[:, 1:])
             return scaled
 
-        return Capacity(t, table(self.down_bits), table(self.up_bits))
+        always = on is None and self.on_s is None
+        on_s = None if always else table(self._seconds_on, lit)
+        return Capacity(t, table(self.down_bits, kept), table(self.up_bits, kept), on_s)
+
+    @property
+    def _seconds_on(self) -> Floats:
+        """(n, K) cumulative seconds in which the RSU's radio is on; only their growth means anything."""
+        return self.t_s if self.on_s is None else self.on_s
 
 
 def capacity_along(
