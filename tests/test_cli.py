@@ -62,6 +62,19 @@ def test_run_tells_a_person_what_came_out_and_where(call: Any, tiny_file: Path, 
     assert (unknown.status, "did you mean 'signs'" in unknown.err) == (2, True)
 
 
+def test_a_run_in_which_no_update_was_started_ends_well(call: Any, tiny_file: Path, tmp_path: Path) -> None:
+    off = [[rsu, 0, 300] for rsu in range(4)]
+    keys = ("--set", "round.count=2", "--set", f"faults.rsu_outage.windows={off}")
+    said = call("run", tiny_file, "--out", tmp_path / "run", *keys)
+    assert said.status == 0, said.err
+    assert "2 rounds of – on average, 0 of 0 updates delivered" in said.out
+    again = call("run", "--resume", tmp_path / "run")
+    assert (again.status, again.out) == (0, said.out)
+    result = json.loads(call("run", "--resume", tmp_path / "run", "--json").out)
+    assert result["latency_s"]["mean_round"] is None
+    assert 0.0 <= result["mean_accuracy"] <= 1.0, "the models as they were at the beginning are tested"
+
+
 def test_the_printed_configuration_is_complete_and_loads(call: Any, tiny_file: Path, tmp_path: Path) -> None:
     said = call("config", tiny_file)
     values = tomllib.loads(said.out)

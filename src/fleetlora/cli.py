@@ -145,9 +145,9 @@ def _print_result(result: Mapping[str, Any], folder: Path, report: bool) -> None
         )
     console = Console()
     console.print(table)
-    updates = result["updates"]
+    updates, mean_s = result["updates"], result["latency_s"]["mean_round"]
     print(
-        f"{result['rounds']} rounds of {result['latency_s']['mean_round']:.1f} s on average, "
+        f"{result['rounds']} rounds of {'–' if mean_s is None else f'{mean_s:.1f} s'} on average, "
         f"{updates['delivered']} of {updates['started']} updates delivered, {result['handoffs']} handoffs"
     )
     if "learner" in result:
