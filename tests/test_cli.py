@@ -183,6 +183,26 @@ def test_traces_info_convert_and_plot(call: Any, tmp_path: Path) -> None:
     assert (tmp_path / "map.png").stat().st_size > 1000
 
 
+def test_traces_show_and_convert_the_window_of_a_configuration(call: Any, tmp_path: Path) -> None:
+    data, file, out = tmp_path / "cabs.csv", tmp_path / "cabs.toml", tmp_path / "tracks.parquet"
+    data.write_text(CSV)  # a fix every 10 s, from 0 s to 290 s
+    traces = {"source": "table", "path": str(data), "start_s": 100.0, "duration_s": 60.0, "vehicles": 1}
+    file.write_text(tomli_w.dumps({"traces": traces}))
+    said = call("traces", "info", file, "--json")
+    facts = json.loads(said.out)
+    assert (facts["tracks"]["duration_s"], facts["tracks"]["fixes"]) == (60.0, 14)
+    assert facts["account"]["kept"] == 60, "cleaning is of the whole recording, as in a run"
+    assert "traces.vehicles = 1 is for runs: here are all vehicles" in said.err
+    assert call("traces", "convert", file, out, "--set", "start_s=200").status == 0
+    assert json.loads(call("traces", "info", out, "--json").out)["tracks"]["duration_s"] == 60.0
+    short = call("traces", "info", data, "--json", "--set", "traces.duration_s=50")
+    assert json.loads(short.out)["tracks"]["duration_s"] == 50.0
+    late = call("traces", "plot", data, tmp_path / "map.png", "--set", "start_s=900")
+    assert (late.status, "traces.start_s: begins after the tracks end at 290 s" in late.err) == (2, True)
+    cut = call("traces", "info", data, "--set", "vehicles=1")
+    assert (cut.status, "traces.vehicles: a fleet is cut by contacts" in cut.err) == (2, True)
+
+
 HEAD = "vehicle,t,lat,lon\n"
 BAD_TRACES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "empty file": (b"", ("empty",)),

@@ -233,7 +233,7 @@ def doctor(as_json: Json = False) -> None:
 
 @traces_app.command("info")
 def traces_info(source: TraceInput, values: Values = None, as_json: Json = False) -> None:
-    """Clean the tracks of a configuration; print the account of what was dropped, and what is left."""
+    """Clean the tracks of a configuration; print what was dropped, and facts of its window."""
     from fleetlora.traces import info
 
     tracks, account = _tracks(source, values)
@@ -253,7 +253,7 @@ def traces_convert(
     values: Values = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Clean the tracks of a configuration and save them as Parquet, for the source 'tracks'."""
+    """Clean the tracks of a configuration and save its window as Parquet, for the source 'tracks'."""
     if out.exists() and not overwrite:
         raise InputError("already exists", where=str(out), mend="choose another file, or --overwrite")
     tracks, account = _tracks(source, values)
@@ -276,10 +276,18 @@ def traces_plot(
 
 def _tracks(source: str, values: list[str] | None) -> Any:
     from fleetlora.config import load_traces
-    from fleetlora.traces import load_tracks
+    from fleetlora.scenery import tracks_of
 
     section = load_traces(source, overrides=values or ())
-    return load_tracks(section.options, section.cleaning)
+    if section.vehicles is not None:  # a run keeps those longest in contact, and here are no RSUs
+        if any(text.partition("=")[0].strip().removeprefix("traces.") == "vehicles" for text in values or ()):
+            raise ConfigError(
+                "a fleet is cut by contacts with RSUs, which only a run has",
+                where="traces.vehicles",
+                mend="leave it out here, and set it for `fleetlora run`",
+            )
+        print(f"traces.vehicles = {section.vehicles} is for runs: here are all vehicles", file=sys.stderr)
+    return tracks_of(section)
 
 
 @assets_app.command("fetch")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetlora.config import Experiment
+from fleetlora.config import Experiment, TraceSection
 from fleetlora.errors import InputError
 from fleetlora.roadside import Contacts, Sites, find_contacts, require_contacts
 from fleetlora.traces import Account, Tracks, load_tracks
 
-__all__ = ["Scenery", "build_scenery", "longest_in_contact"]
+__all__ = ["Scenery", "build_scenery", "longest_in_contact", "tracks_of"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,26 @@ class Scenery:
     coverage_m: float
 
 
+def tracks_of(traces: TraceSection) -> tuple[Tracks, Account]:
+    """Return the cleaned tracks of all vehicles in the window of a section, and the account of the cleaning.
+
+    Raises:
+        InputError: The tracks cannot be read, or end before the window begins.
+    """
+    tracks, account = load_tracks(traces.options, traces.cleaning)
+    start_s, duration_s = traces.start_s, traces.duration_s
+    if start_s or duration_s is not None:
+        end_s = tracks.duration_s if duration_s is None else start_s + duration_s
+        if start_s >= tracks.duration_s:
+            raise InputError(
+                f"begins after the tracks end at {tracks.duration_s:.0f} s",
+                where="traces.start_s",
+                mend="start earlier",
+            )
+        tracks = tracks.window(start_s, min(end_s, tracks.duration_s))
+    return tracks, account
+
+
 def build_scenery(experiment: Experiment, say: Callable[[str], None] = lambda line: None) -> Scenery:
     """Return cleaned tracks, RSUs and contacts; only the sections traces, sites and radio matter.
 
@@ -38,19 +58,8 @@ def build_scenery(experiment: Experiment, say: Callable[[str], None] = lambda li
         InputError: The tracks or sites are not usable, or no vehicle ever meets an RSU.
     """
     say(f"reading tracks ({experiment.traces.component})")
-    tracks, account = load_tracks(experiment.traces.options, experiment.traces.cleaning)
+    tracks, account = tracks_of(experiment.traces)
     say(str(account))
-    start_s, duration_s = experiment.traces.start_s, experiment.traces.duration_s
-    if start_s or duration_s is not None:
-        end_s = tracks.duration_s if duration_s is None else start_s + duration_s
-        if start_s >= tracks.duration_s:
-            raise InputError(
-                f"begins after the tracks end at {tracks.duration_s:.0f} s",
-                where="traces.start_s",
-                mend="start earlier",
-            )
-        tracks = tracks.window(start_s, min(end_s, tracks.duration_s))
-
     association, radio = experiment.sites.association, experiment.radio.options
     coverage_m = radio.coverage_m(association.min_sinr_db)
     say(f"placing RSUs ({experiment.sites.component}), coverage {coverage_m:.0f} m")
