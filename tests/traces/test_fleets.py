@@ -59,6 +59,17 @@ def test_tdrive_is_beijing_time_and_some_files_are_empty(tmp_path: Path) -> None
     assert fixes.x[0] == 116.51172
 
 
+def test_marks_at_the_beginning_of_any_file_are_no_part_of_a_value(tmp_path: Path) -> None:
+    line = "{0},2008-02-02 15:36:08,116.5,39.9\n{0},2008-02-02 15:40:00,116.5,39.9\n"
+    for name in "123":
+        (tmp_path / f"{name}.txt").write_text(line.format(name), "utf-8-sig")
+    (tmp_path / "4.txt").write_text("\n", "utf-8-sig")
+    assert set(TDrive(path=str(tmp_path)).read().vehicle) == {"1", "2", "3"}
+    (tmp_path / "2.txt").write_text(line.format("2") + "2,noon,1,1\n", "utf-8-sig")
+    with pytest.raises(InputError, match=r"2\.txt:3: column 'time' is 'noon'"):
+        TDrive(path=str(tmp_path)).read()
+
+
 def test_porto_trips_become_fixes_every_15_seconds(tmp_path: Path) -> None:
     fixes = porto(
         tmp_path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections import Counter
@@ -133,6 +134,7 @@ def read_tables(files: Sequence[Path], names: Sequence[str], delimiter: str) -> 
         text = (_unzip(path) if is_gzip(path) else path.read_bytes()).rstrip(b"\r\n \t")
         _refuse_binary(text[:_PEEK], path)
         left -= len(text)
+        text = text.removeprefix(codecs.BOM_UTF8)  # the parser takes it off the first file alone
         texts.append(text + b"\n" if text else b"")
     counts = [text.count(b"\n") for text in texts]
     starts = np.append(0, np.cumsum(counts)[:-1]).astype(np.int64)
