@@ -95,6 +95,26 @@ def test_times_are_understood(tmp_path: Path, text: str, options: dict[str, str]
     assert fixes.t_s[0] == unix_s
 
 
+def test_a_local_time_that_comes_twice_or_never_is_refused(tmp_path: Path) -> None:
+    def fix(*times: str, **options: str) -> RawFixes:
+        rows = "".join(f"b1,{time},52.1,21.1\n" for time in times)
+        return read(tmp_path, f"vehicle,t,lat,lon\n{rows}", timezone="Europe/Warsaw", **options)
+
+    # clocks go back from 3 to 2 on 27 October 2024, and forth from 2 to 3 on 31 March
+    hours = ("2024-10-27 01:59:59", "2024-10-27 02:30", "2024-10-27 03:00")
+    with pytest.raises(InputError, match=r"csv:3: column 't' is .* it came twice\n.*with their offset"):
+        fix(*hours)
+    with pytest.raises(InputError, match=r"csv:2: column 't' is '2024-03-31 02:30', not a time"):
+        fix("2024-03-31 02:30")
+    with pytest.raises(InputError, match="it came twice"):
+        fix("27.10.2024 02:30", time_format="%d.%m.%Y %H:%M")
+    kept = fix(*hours, bad_rows="drop")
+    np.testing.assert_array_equal(kept.t_s - 1729987199.0, [0.0, 2 * 3600.0 + 1.0])
+    assert kept.dropped == {"row with a bad value": 1}
+    told = fix("2024-10-27 02:30:00+02:00", "2024-10-27 02:30:00+01:00", "2024-10-27T03:00:00")
+    np.testing.assert_array_equal(np.diff(told.t_s), [3600.0, 1800.0])
+
+
 def test_metres_are_read_from_x_and_y(tmp_path: Path) -> None:
     text = "vehicle,t,x,y\nb1,0,500000,5760000\nb1,10,500100,5760000\nb1,20,500200,5760000\n"
     assert read(tmp_path, text, x="x", y="y").crs == "local"

@@ -22,6 +22,7 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 _PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 _YEAR_2286_S = 1e10
+_OFFSET = "give times with their offset (02:30:00+01:00), or leave such lines out with bad_rows = 'drop'"
 
 
 class Located(Protocol):
@@ -166,10 +167,15 @@ class Values:
             aware = pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, len(series))
         else:
             naive = pl.Series([None], dtype=pl.Datetime("us")).new_from_index(0, len(series))
-        local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        local = naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
         seconds = [np.array(s.dt.epoch("us").fill_null(np.nan).to_numpy()) / 1e6 for s in (aware, local)]
         found = np.where(np.isnan(seconds[0]), seconds[1], seconds[0])
-        self.judge(column, np.isnan(found), wanted, mend)
+        wrong = np.isnan(found)
+        if wrong.any():
+            first = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+            twice = f"one time in {zone}: clocks went back, and it came twice"
+            self.judge(column, wrong & first.is_not_null().to_numpy(), twice, _OFFSET)
+        self.judge(column, wrong, wanted, mend)
         return found
 
 
