@@ -10,7 +10,7 @@ from fleetlora.records import Run, open_run
 from fleetlora.report.costs import energy_by_outcome, energy_price, energy_spent, round_latency
 from fleetlora.report.figure import Axis, Figure, Series
 from fleetlora.report.figures import all_figures
-from fleetlora.report.learning import accuracy_over_energy, accuracy_over_time, chosen_ranks
+from fleetlora.report.learning import accuracy_over_energy, accuracy_over_time, trained_ranks
 from fleetlora.report.palette import Colour
 from fleetlora.report.taking_part import participation, update_outcomes, updates_per_vehicle
 from tests.report.synthetic import City, make_run
@@ -62,7 +62,7 @@ def test_head_only_accuracy_is_a_dashed_line_per_task(run: Run) -> None:
 
 
 def test_ranks_of_a_round_add_up_to_all_of_it(run: Run) -> None:
-    figure = chosen_ranks(run)
+    figure = trained_ranks(run)
     np.testing.assert_allclose(sum(series.y for series in figure.series), 100)
     assert [series.name for series in figure.series] == [f"rank {r}" for r in (1, 2, 4, 8, 16)]
 
@@ -74,7 +74,7 @@ def test_many_different_ranks_are_shown_in_classes(tmp_path: Path) -> None:
     wide = Run(
         few.path, few.config_toml, few.config, {**few.tables, "updates": updates}, few.identity, few.result
     )
-    figure = chosen_ranks(wide)
+    figure = trained_ranks(wide)
     assert [s.name for s in figure.series][:3] == ["rank 1", "rank 2–3", "rank 4–7"]
     np.testing.assert_allclose(sum(series.y for series in figure.series), 100)
 
@@ -126,6 +126,15 @@ def test_outcomes_and_participation_count_the_same_updates(run: Run) -> None:
     np.testing.assert_array_equal(ended, lines["started"].y)
     assert (lines["admitted"].y >= lines["started"].y).all()
     assert (lines["started"].y >= lines["reached the model"].y).all()
+
+
+def test_captions_say_that_the_budget_keeps_updates_from_starting_not_vehicles_from_admission(
+    run: Run,
+) -> None:
+    admitted, started = participation(run).caption.split("Started:")
+    assert "budget" not in admitted
+    assert "fitted the budget" in started
+    assert "an update that could break it is not started" in energy_spent(run).caption
 
 
 def test_every_vehicle_is_counted_once_in_how_work_is_shared(run: Run) -> None:

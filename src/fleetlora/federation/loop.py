@@ -206,7 +206,7 @@ class Simulation:
         return foreseen
 
     def _choose(self, task: int, admission: Admission, residence: Residence, here: Here) -> Started:
-        """Let the vehicles admitted for a task choose; admission stops where joules might run out."""
+        """Let the vehicles admitted for a task choose; whose joules might not suffice does not start."""
         rules = self.rules.round
         policy, name = self.policies[task], self.tasks[task]
         costs = self.learner.costs(task, admission.vehicle[admission.task == task])

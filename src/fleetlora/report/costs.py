@@ -70,7 +70,7 @@ def energy_spent(run: Run) -> Figure:
         title="Energy against the budget",
         group="What it cost",
         caption="Joules the vehicles have spent on each task. Dashed: what it may spend. The budget is a hard"
-        " cap: when the next update could break it, no vehicle is admitted, so a line never crosses its own.",
+        " cap: an update that could break it is not started, so a line never crosses its own.",
         x=Axis("virtual time", time.name, from_zero=True),
         y=Axis("vehicles' energy", energy.name, from_zero=True),
         series=[*spent, *_shared(budgets)],

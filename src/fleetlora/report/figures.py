@@ -23,7 +23,7 @@ def all_figures(run: Run) -> tuple[Figure, ...]:
         costs.energy_price(run),
         costs.round_latency(run),
         costs.energy_by_outcome(run),
-        learning.chosen_ranks(run),
+        learning.trained_ranks(run),
         taking_part.participation(run),
         taking_part.update_outcomes(run),
         taking_part.updates_per_vehicle(run),

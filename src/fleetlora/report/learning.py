@@ -1,4 +1,4 @@
-"""Figures of what was learned: accuracy over time and over joules, and the ranks that were chosen."""
+"""Figures of what was learned: accuracy over time and over joules, and the ranks that were trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleetlora.report.words import energy_unit, time_unit
 if TYPE_CHECKING:
     from fleetlora.records import Run
 
-__all__ = ["accuracy_over_energy", "accuracy_over_time", "chosen_ranks", "task_colour"]
+__all__ = ["accuracy_over_energy", "accuracy_over_time", "task_colour", "trained_ranks"]
 
 #: With more different ranks than this they are shown in classes, each twice as wide as the one before.
 _MOST_RANKS = 8
@@ -64,8 +64,8 @@ def accuracy_over_energy(run: Run) -> Figure:
     )
 
 
-def chosen_ranks(run: Run) -> Figure:
-    """Return the share of each rank among the started updates of every round."""
+def trained_ranks(run: Run) -> Figure:
+    """Return the share of each rank, as it was trained, among the started updates of every round."""
     updates = run.updates.group_by("round", "rank").len().sort("round", "rank")
     number, rank, times = (updates[name].to_numpy() for name in ("round", "rank", "len"))
     rounds, row = np.unique(number, return_inverse=True)
@@ -79,14 +79,15 @@ def chosen_ranks(run: Run) -> Figure:
         series.append(Series(name, rounds.astype(float), share, colour, "bar"))
     return Figure(
         name="ranks",
-        title="Ranks the vehicles chose",
+        title="Ranks the vehicles trained",
         group="Who took part, and how",
-        caption="Every vehicle chooses the rank of its own update: how many numbers it trains and sends. A"
-        " high rank learns more and costs more time and energy. From light to dark: from low to high.",
+        caption="The rank of an update is how many numbers it trains and sends: as its vehicle chose, or"
+        " fewer where HetLoRA had pruned that vehicle. A high rank learns more and costs more time and"
+        " energy. From light to dark: from low to high.",
         x=Axis("round", whole=True),
         y=Axis("share of started updates", "%", from_zero=True),
         series=series,
-        empty="No update was started, so no rank was chosen.",
+        empty="No update was started, so no rank was trained.",
     )
 
 

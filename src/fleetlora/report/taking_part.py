@@ -36,9 +36,10 @@ def update_outcomes(run: Run) -> Figure:
         name="outcomes",
         title="How the updates ended",
         group="Who took part, and how",
-        caption="A vehicle may drive out of reach before it is done. Delivered early: it sent what it had,"
-        " with fewer steps. Handed off: it sent its update through the next roadside unit. Abandoned: it gave"
-        " up to save energy. Lost: contact or time ran out.",
+        caption="A vehicle may drive out of reach before it is done. Delivered early: it took"
+        " fewer steps, to be through before or to save time and energy. Handed off: it sent its update"
+        " through the next roadside unit. Abandoned: it left before it was through and gave up. Lost: contact"
+        " or time ran out.",
         x=Axis("round", whole=True),
         y=Axis("updates", from_zero=True, whole=True),
         series=series,
@@ -58,8 +59,9 @@ def participation(run: Run) -> Figure:
         name="participation",
         title="Vehicles taking part",
         group="Who took part, and how",
-        caption="Admitted: in contact, free, holding data of the task, and within its budget. Started: of"
-        " these, the ones that chose to take part. The third line lies below where updates got lost.",
+        caption="Admitted: in contact, free, and holding data of the task. Started: of these, the ones that"
+        " chose to take part and whose update, at its dearest, still fitted the budget. The third line lies"
+        " below where updates got lost.",
         x=Axis("round", whole=True),
         y=Axis("vehicles, all tasks together", from_zero=True, whole=True),
         series=[

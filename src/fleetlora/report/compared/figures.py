@@ -197,9 +197,10 @@ def _fates(document: Document) -> Figure:
         name="outcomes",
         title="How the started updates ended",
         group=_EACH,
-        caption="A vehicle may drive out of reach before it is done. Delivered early: it sent what it had,"
-        " with fewer steps. Handed off: it sent its update through the next roadside unit. Abandoned: it gave"
-        " up. Lost: contact or time ran out.",
+        caption="A vehicle may drive out of reach before it is done. Delivered early: it took"
+        " fewer steps, to be through before or to save time and energy. Handed off: it sent its update"
+        " through the next roadside unit. Abandoned: it left before it was through and gave up. Lost: contact"
+        " or time ran out.",
         x=Axis("share of started updates", "%", from_zero=True),
         y=Axis("", categories=tuple(methods)),
         series=series,
