@@ -147,7 +147,8 @@ def _conclude(
         rng = stream(0, "regret", problem.name, contender.name, name)
         interval = band(values, rng)
         late = at >= fitted_from(rounds)
-        # across changes a slope is that of the kinks; who plans with T is elsewhere at t < T than if T were t
+        # across changes a slope is that of the kinks; rivals plan with T, so they are elsewhere at t < T than
+        # if T were t, and their plays end with the budget (until_spent)
         steady = len(problem.pieces) == 1 and not contender.until_spent
         slope = fit_exponent(at[late].astype(float), values[:, late], rng) if steady else None
         return {
