@@ -65,6 +65,7 @@ def learner(
     rate_end: float = 1.0,
     vehicles: int = VEHICLES,
     attack: Attack | None = None,
+    held: Shards | None = None,
     **options: Any,
 ) -> LoraLearner:
     training = LocalTraining(steps=2, batch_size=4, learning_rate=0.02, rate_end=rate_end)
@@ -74,7 +75,7 @@ def learner(
         training=training,
         rule=AGGREGATION_RULES.get(name)(**options),
         tasks=[TaskData("signs", tuple("abcde"), data, data)],
-        shards=[shards(vehicles)],
+        shards=[held or shards(vehicles)],
         ranks=RANKS,
         trainer=CohortTrainer(backbone, SPEC, training),
         seed=1,
@@ -125,6 +126,15 @@ def test_steps_grow_smaller_as_the_run_goes_on(backbone: Backbone, data: Texts) 
         moved.append(float(np.abs(head(subject)).max()))  # a head starts at zero
     assert moved[0] > moved[1] > moved[2] > 0
     assert moved[2] < 0.3 * moved[0]
+
+
+def test_a_vehicle_trains_on_other_batches_every_round(backbone: Backbone, data: Texts) -> None:
+    first, same, later = (
+        learner(backbone, data, "product").train(0, number, jobs([4] * VEHICLES), 0.0).loss_after
+        for number in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert (first != later).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -301,6 +311,34 @@ class OneRow(Attack):
             for tensor in sent.head.values():
                 tensor[0] = value
         return sent
+
+
+#: Vehicle 0 trains on 4 samples, vehicle 1 on 12; each measures on two others.
+FOUR_AND_TWELVE = Shards(np.array([0, 4, 16]), np.arange(16), np.array([0, 2, 4]), np.arange(16, 20))
+
+
+@pytest.mark.parametrize("keep_classes", [False, True])
+@pytest.mark.parametrize("rsu", [(0, 0), (0, 1)], ids=["at one RSU", "at the cloud"])
+def test_an_update_counts_with_the_samples_of_its_vehicle(
+    backbone: Backbone, data: Texts, rsu: tuple[int, int], keep_classes: bool
+) -> None:
+    """A vehicle of 4 samples sets a row to 1, one of 12 samples to 3: the mean is 40 / 16."""
+    attack = OneRow({(0, 0): 1.0, (0, 1): 3.0})
+    options: dict[str, Any] = {"held": FOUR_AND_TWELVE, "keep_classes": keep_classes}
+    subject = learner(backbone, data, "product", vehicles=2, attack=attack, **options)
+    subject.train(0, 0, jobs([1, 1], rsu=rsu), 0.0)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], 40 / 16)
+
+
+def test_an_rsu_that_merged_in_two_rounds_counts_twice_at_the_cloud(backbone: Backbone, data: Texts) -> None:
+    """RSU 0 sets a row to 1, a round later to 2, RSU 1 sets it to 5 at first: 9 / 3, of equal vehicles."""
+    attack = OneRow({(0, 0): 1.0, (0, 1): 5.0, (1, 0): 2.0})
+    subject = learner(backbone, data, "product", attack=attack, keep_classes=False)
+    subject.train(0, 0, jobs([1, 1], rsu=[0, 1]), 0.0)
+    subject.train(0, 1, jobs([1], rsu=[0]), 0.0)
+    subject.sync(0)
+    np.testing.assert_allclose(head(subject)[0], 3.0)
 
 
 def one_row(
