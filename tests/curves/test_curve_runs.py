@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 import shlex
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from fleetlora.errors import ConfigError, InputError
 from fleetlora.federation.curve_learner import costs_at
 from fleetlora.federation.learner import Jobs, Learned
 from fleetlora.federation.lora_learner import LoraLearner
-from fleetlora.records import Run, open_run
+from fleetlora.records import ARRIVED, Run, open_run
 from tests.tiny import stopped
 
 
@@ -144,6 +146,49 @@ def test_a_curves_run_moves_the_same_vehicles_and_joules(
     columns = ["round", "vehicle", "rank", "steps", "samples", "bytes_up", "outcome"]
     assert moved.select(columns).equals(trained.select(columns))
     assert moved["joules"].to_numpy() == pytest.approx(trained["joules"].to_numpy(), rel=1e-6)
+
+
+#: A curve on which it counts who sent what, how often, when, and how many of them together.
+STEEP = {
+    "contribution": {"rank": 0.5, "steps": 0.5, "samples": 0.3, "rate": 0.4, "again": 0.6, "together": 0.8},
+    "accuracy": {"start": 0.2, "end": 0.8, "scale": 40.0, "power": 0.7},
+    "loss": {"start": 1.1, "end": 0.3, "scale": 30.0, "power": 0.9},
+    "unsettled": 0.04,
+}
+
+
+def test_a_curves_run_learns_what_the_formula_says_of_its_updates(
+    tiny: dict[str, Any], curves: Path, real: Path, tmp_path: Path
+) -> None:
+    """The updates of ``random-0``, on a steep curve and with steps that shrink to a tenth over 8 rounds."""
+    document = json.loads(curves.read_text("utf-8"))
+    document["base"]["training.rate_end"] = 0.1
+    for task in document["tasks"].values():
+        task |= STEEP
+    path = tmp_path / "curve.json"
+    path.write_text(json.dumps(document), "utf-8")
+    training = {**tiny["training"], "rate_end": 0.1}
+    run = _curve_run({**tiny, "training": training}, path, tmp_path / "run", method="random", seed=0)
+    trained = open_run(real / "random-0")
+    for task, (recorded,) in read_runs([trained]).items():
+        curve = read_curves(path).tasks[task]
+        recipe = curve.recipes[recorded.recipe]
+        came = trained.updates.filter((pl.col("task") == task) & pl.col("outcome").is_in(ARRIVED))
+        rate = 1.0 - 0.9 * came.sort("round")["round"].to_numpy() / 8
+        contributed = curve.contribution.of(replace(recorded.work, rate=rate), recipe.factor)
+        mass = np.cumsum(np.bincount(recorded.sync, contributed) ** 0.8)
+        mean_rate = np.bincount(recorded.sync, rate) / np.bincount(recorded.sync)
+        tails = [slice(merged - math.ceil(0.3 * merged), merged) for merged in recorded.test_sync.tolist()]
+        assert max(tail.stop - tail.start for tail in tails) == 3
+        masses, rates = (np.array([column[tail].mean() for tail in tails]) for column in (mass, mean_rate))
+        expected = {
+            "accuracy": curve.accuracy.at(masses, recipe.accuracy_shift) - 0.04 * rates,
+            "loss": curve.loss.at(masses, recipe.loss_shift),
+        }
+        rounds = run.rounds.filter((pl.col("task") == task) & pl.col("accuracy").is_not_null()).sort("round")
+        for name, values in expected.items():
+            tested = [*rounds[name].to_list(), run.result["tasks"][task][name]]
+            assert tested == pytest.approx(values, rel=1e-6), name
 
 
 def test_a_curves_run_resumes_to_the_same_digest(
