@@ -69,6 +69,14 @@ def test_heads_alone_are_no_rival() -> None:
     assert made["best_rival"]["latency_s"]["rival"] == "homolora-4"
 
 
+def test_without_a_target_it_is_19_twentieths_of_the_worst_method_that_trains_adapters() -> None:
+    made = document(["ucb-dual", "homolora-2", "homolora-8", "head-only"])
+    worst = made["results"]["homolora-2"]["accuracy"]["value"]
+    assert made["results"]["head-only"]["accuracy"]["value"] < worst
+    assert made["target"]["accuracy"] == pytest.approx(19 / 20 * worst)
+    assert document(["ucb-dual", "random"], target=0.5)["target"] == {"accuracy": 0.5, "why": "given"}
+
+
 def test_the_best_fixed_rank_is_that_of_hindsight() -> None:
     assert document(["ucb-dual", "homolora-2", "homolora-8", "homolora-16"])["best_homolora"] == "homolora-8"
 
