@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from fleetlora.federation.budgets import BUDGET_RULES, Dividing
-from fleetlora.federation.departures import DepartureRule, Drop, Plan, Prospect
+from fleetlora.federation.departures import DepartureRule, Drop, LeastCost, Oracle, Plan, Prospect
 from fleetlora.federation.inbox import Inbox
 from fleetlora.federation.loop import Rules, Simulation
 from fleetlora.federation.rows import RoundReport
@@ -318,3 +318,45 @@ def test_choices_do_not_depend_on_the_future(street: World) -> None:
     for name in ("vehicle", "rank", "residence_predicted_s"):
         np.testing.assert_array_equal(column(whole, "updates", name), column(cut, "updates", name))
     assert (column(cut, "updates", "outcome") == "lost").all()
+
+
+def test_other_vehicles_are_admitted_from_one_round_to_the_next(street: World) -> None:
+    simulation, _ = simulate(street, count=1)
+    here = street.observe(100.0)
+    admitted = []
+    for number in (0, 0, 1):
+        simulation.round = number
+        admission = simulation._admit(here)
+        admitted.append((admission.vehicle.tolist(), admission.task.tolist()))
+    assert admitted[0] == admitted[1] != admitted[2]
+
+
+def test_a_policy_draws_other_ranks_from_one_round_to_the_next(street: World) -> None:
+    simulation, _ = simulate(street, count=1)
+    here = street.observe(100.0)
+    admission = simulation._admit(here)
+    residence = simulation._foresee_residence(here, admission)
+    chosen = []
+    for number in (0, 0, 1):
+        simulation.round = number
+        chosen.append(simulation._choose(0, admission, residence, here).chosen.tolist())
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_an_oracle_is_told_how_long_vehicles_stay_and_nobody_else_is(street: World) -> None:
+    for rule, told in ((Oracle(), True), (LeastCost(), False)):
+        _, reports = simulate(street, departure=rule, period_s=30.0)
+        predicted, true = (column(reports, "updates", f"residence_{n}_s") for n in ("predicted", "true"))
+        assert len(true)
+        assert np.array_equal(predicted, true) == told
+
+
+def test_joules_of_both_rsus_of_an_update_are_in_the_ledger(street: World) -> None:
+    simulation, reports = simulate(street, departure=LeastCost(), period_s=15.0)
+    ledger = simulation.ledger.to_arrow()
+    rsus = ledger.filter(pc.equal(ledger["vehicle"], -1))
+    assert set(rsus["phase"].to_pylist()) == {"rsu"}
+    told = column(reports, "rounds", "energy_rsu_j")
+    assert (told > 0).any()
+    assert math.fsum(rsus["joules"].to_pylist()) == pytest.approx(math.fsum(told), rel=1e-12)
+    assert (column(reports, "updates", "rsu_to") >= 0).any(), "an update was handed off"
