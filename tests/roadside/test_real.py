@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fleetlora.roadside import Contacts, Corridor, Greedy, Placement, find_contacts
-from fleetlora.traces import Table, Tracks, load_tracks
+from fleetlora.traces import Table, Tracks, Warsaw, load_tracks
 from tests.large import ABSENT, LARGE
 
 MORNING = LARGE / "traces" / "warsaw_buses_20240219_0940_1105.csv.gz"
@@ -30,12 +30,7 @@ def test_corridor_gives_hundreds_of_handoffs_on_warsaw_2024() -> None:
 
 
 @pytest.mark.slow
-def test_corridor_over_warsaws_own_bus_stops_gives_hundreds_of_handoffs() -> None:
-    from fleetlora.assets import status
-    from fleetlora.traces import Warsaw
-
-    if {item.asset.name: item.state for item in status()}["warsaw-buses"] != "ready":
-        pytest.skip("needs the asset warsaw-buses: fleetlora assets fetch warsaw-buses")
+def test_corridor_over_warsaws_own_bus_stops_gives_hundreds_of_handoffs(real_inputs: None) -> None:
     tracks, _ = load_tracks(Warsaw())
     stops = "asset:warsaw-buses/bus_stops_0.txt"
     greedy = contacts_of(Greedy(count=40, candidates=stops), tracks)
