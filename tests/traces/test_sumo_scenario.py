@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +18,11 @@ from fleetlora.errors import InputError, MissingDependencyError
 from fleetlora.traces import TRACE_SOURCES, RawFixes, TraceSource, sumo_run, sumo_scenario
 from fleetlora.traces.sumo_inputs import read_scenario, silenced
 from fleetlora.traces.sumo_net import junctions
+from fleetlora.traces.sumo_options import FILES, own_name
 from fleetlora.traces.sumo_run import Run, simulate
 from fleetlora.traces.sumo_scenario import SumoScenario
 from tests.large import ABSENT, LARGE
-from tests.traces.sumo_making import DETECTORS, make_scenario, require_sumo, write_config
+from tests.traces.sumo_making import DETECTORS, make_scenario, require_sumo, sumo_tool, write_config
 
 BOLOGNA = LARGE / "sumo" / "bologna" / "pasubio"
 
@@ -166,6 +170,127 @@ def test_nothing_is_written_beside_the_scenario(world: Path) -> None:
     assert sorted(after) == before
 
 
+WRITING_OPTIONS = (
+    "tripinfo", "summary", "vehroutes", "netstate", "ndump", "personinfo", "person-fcd", "statistics-output",
+    "save-configuration", "save-config", "C", "save-template", "save-schema", "log-file", "l",
+    "device.ssm.file",
+)  # fmt: skip
+
+
+def test_options_that_write_are_left_out_by_whatever_name(world: Path) -> None:
+    plain = read_scenario(world)
+    mine = world.parent / "mine.txt"
+    mine.write_text("mine")
+    writing = (
+        "".join(f'<{name} value="{mine}"/>' for name in WRITING_OPTIONS) + '<write-license value="true"/>'
+    )
+    world.write_text(world.read_text().replace("</configuration>", f"{writing}</configuration>"))
+    assert read_scenario(world).options == plain.options
+    assert len(read(world)) > 0
+    assert mine.read_text() == "mine"
+
+
+def test_no_option_of_the_installed_sumo_that_names_a_file_is_passed_on_unknown(world: Path) -> None:
+    template = world.parent / "template.xml"
+    sumo_tool("sumo", "--save-template", str(template), "--save-commented")
+    declared = re.findall(
+        r'<(\S+) value="[^"]*"(?: synonymes="([^"]*)")?.* type="FILE"', template.read_text()
+    )
+    files = [name for own, others in declared for name in (own, *others.split())]
+    assert {"net-file", "n", "tripinfo", "save-config", "c"} < set(files)
+    passed_on = set()
+    for name in files:
+        with suppress(KeyError):
+            passed_on.add(own_name(name))
+    assert passed_on == {None, *FILES}
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["configuration-file", "configuration", "c", "load-state", "astar.landmark-distances", "x-files"],
+)
+def test_an_option_that_loads_unseen_contents_or_is_unknown_is_refused(world: Path, option: str) -> None:
+    world.write_text(world.read_text().replace("</input>", f'</input><{option} value="inner"/>'))
+    with pytest.raises(InputError, match=rf"grid\.sumocfg: has the option '{option}'"):
+        read_scenario(world)
+
+
+def test_old_names_of_options_mean_todays(world: Path) -> None:
+    text = world.read_text().replace("net-file", "n").replace("route-files", "routes")
+    former = '<device.routing.period value="5"/><device.rerouting.knownveh value="car0"/><srand value="4"/>'
+    world.write_text(text.replace("</configuration>", f"{former}</configuration>"))
+    scenario = read_scenario(world)
+    assert scenario.net == world.parent / "grid.net.xml"
+    assert scenario.options["device.rerouting.period"] == "5"
+    assert scenario.options["device.rerouting.explicit"] == "car0"
+    assert scenario.options["seed"] == "4"
+
+
+def _victim(folder: Path) -> str:
+    """Return an attribute's value: the full path of a file of the user's."""
+    mine = folder / "mine.txt"
+    mine.write_text("mine")
+    return str(mine)
+
+
+@pytest.mark.parametrize("how", ["included", "included twice", "packed", "net", "ssm", "calibrator", "light"])
+def test_contents_that_write_are_silenced_wherever_they_lie(world: Path, how: str) -> None:
+    folder = world.parent
+    mine = _victim(folder)
+    detector = f'<e1Detector id="d1" lane="A0B0_1" pos="30" period="5" file="{mine}"/>'
+    ssm = "".join(
+        f'<param key="{key}" value="{value}"/>'
+        for key, value in (("has.ssm.device", "true"), ("device.ssm.file", mine), ("device.ssm.range", "200"))
+    )
+    cars, additional = folder / "cars.rou.xml", folder / "detectors.add.xml"
+    if how in ("included", "included twice"):
+        (folder / "inner.xml").write_text(f"<additional>{detector}</additional>")
+        (folder / "middle.xml").write_text('<additional><include href="inner.xml"/></additional>')
+        href = "inner.xml" if how == "included" else "middle.xml"
+        additional.write_text(f'<additional><include href="{href}"/></additional>')
+    elif how == "packed":
+        additional.write_bytes(gzip.compress(f"<additional>{detector}</additional>".encode("utf-16")))
+    elif how == "net":
+        net = folder / "grid.net.xml"
+        net.write_text(net.read_text().replace("</net>", f"{detector}</net>"))
+    elif how == "ssm":
+        cars.write_text(cars.read_text().replace('length="4.3"/>', f'length="4.3">{ssm}</vType>'))
+    elif how == "calibrator":
+        (folder / "flows.xml").write_text(f'<calibrator><vType id="late">{ssm}</vType></calibrator>')
+        calibrator = f'<calibrator id="c" edge="A0B0" pos="0" file="flows.xml" output="{mine}"/>'
+        additional.write_text(f"<additional>{calibrator}</additional>")
+    else:
+        light = '<tlLogic id="B1" programID="own" type="actuated">{}</tlLogic>'
+        phase = '<phase duration="9" minDur="5" maxDur="20" state="{}"/>'
+        green = re.search(r'<phase [^>]*state="(\w+)"', (folder / "grid.net.xml").read_text())
+        assert green
+        inside = f'<param key="file" value="{mine}"/><param key="freq" value="1"/>{phase.format(green[1])}'
+        additional.write_text(f"<additional>{light.format(inside)}</additional>")
+    before = sorted(path.name for path in folder.iterdir())
+    assert "car0" in read(world).vehicle
+    assert Path(mine).read_text() == "mine"
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_document_type_is_refused_as_it_may_pull_in_anything(world: Path) -> None:
+    routes = world.parent / "cars.rou.xml"
+    routes.write_text(f'<!DOCTYPE routes SYSTEM "routes.dtd">{routes.read_text()}')
+    with pytest.raises(InputError, match=r"cars\.rou\.xml: declares a document type"):
+        read_scenario(world)
+
+
+def test_an_include_of_nothing_is_refused(world: Path) -> None:
+    (world.parent / "detectors.add.xml").write_text('<additional><include href="gone.xml"/></additional>')
+    with pytest.raises(InputError, match=r"detectors\.add\.xml: <include> reads 'gone\.xml', which does not"):
+        read_scenario(world)
+
+
+def test_a_variable_that_is_not_set_is_refused(world: Path) -> None:
+    world.write_text(world.read_text().replace("grid.net.xml", "${NO_SUCH_TOWN}grid.net.xml"))
+    with pytest.raises(InputError, match="net-file names a variable that is not set"):
+        read_scenario(world)
+
+
 def test_the_environment_and_the_terminal_are_left_alone(
     world: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,7 +352,12 @@ def test_an_option_that_records_nothing_is_refused(
         ("grid.sumocfg", '<net-file value="grid.net.xml"/>', "", "names no network"),
         ("grid.sumocfg", "</configuration>", "", r"grid\.sumocfg:\d+: not a SUMO configuration"),
         ("grid.sumocfg", '<begin value="0"/>', '<begin value="soon"/>', "begin is 'soon'"),
-        ("grid.sumocfg", "</input>", '</input><wibble value="3"/>', "No option with the name 'wibble'"),
+        (
+            "grid.sumocfg",
+            "</input>",
+            '</input><wibble value="3"/>',
+            r"has the option 'wibble', which is unknown",
+        ),
         ("cars.rou.xml", "</routes>", "", r"cars\.rou\.xml:\d+: damaged XML"),
         ("cars.rou.xml", 'to="B1B2"', 'to="Z9"', "Z9"),
         ("grid.net.xml", "</net>", "", r"grid\.net\.xml:\d+: damaged XML"),
@@ -354,7 +484,8 @@ def test_a_silenced_copy_still_finds_what_its_elements_read(world: Path, tmp_pat
     (folder / "detectors.add.xml").write_text(DETECTORS.replace("</additional>", f"{sign}</additional>"))
     scenario = read_scenario(world)
     assert folder / "signs.xml" in scenario.inputs
-    [copy] = silenced(scenario, tmp_path)
+    [(original, copy)] = silenced(scenario, tmp_path).items()
+    assert original == folder / "detectors.add.xml"
     assert copy.parent == tmp_path
     assert 'file="NUL"' in copy.read_text()
     assert f'file="{folder / "signs.xml"}"' in copy.read_text()

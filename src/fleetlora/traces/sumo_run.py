@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetlora.errors import InputError, MissingDependencyError
-from fleetlora.traces.sumo_inputs import Scenario, check_inputs, silenced
+from fleetlora.traces.sumo_inputs import Scenario, silenced
 
 __all__ = ["FCD", "RECORD", "Run", "simulate"]
 
@@ -30,6 +30,14 @@ _OURS = ("Column based formats are still experimental",)
 #: What libsumo raises when it has printed the reason instead.
 _EMPTY_REASON = "Process Error"
 _PARQUET = b"PAR1"
+#: Files are not checked against schemas, as one that a file names could add outputs to it; and a vehicle that
+#: records its conflicts (SSM) would write into a file of its own name.
+_QUIET = {
+    "xml-validation": "never",
+    "xml-validation.net": "never",
+    "xml-validation.routes": "never",
+    "device.ssm.file": "NUL",
+}
 
 
 @dataclass(frozen=True)
@@ -92,20 +100,22 @@ def simulate(
         MissingDependencyError: libsumo is installed and cannot be loaded.
     """
     began = time.monotonic()
-    check_inputs(scenario)
     copies = silenced(scenario, scratch)
-    options = {**scenario.options, **run.options(), "fcd-output": str(folder / FCD)}
-    if copies:
-        options["additional-files"] = ",".join(map(str, copies))
+    files = {
+        option: ",".join(str(copies.get(path, path)) for path in paths)
+        for option, paths in scenario.files.items()
+    }
+    options = {**scenario.options, **files, **_QUIET, **run.options(), "fcd-output": str(folder / FCD)}
     job: dict[str, object] = {
         "arguments": [f"--{option}={value}" for option, value in options.items()],
         "end_s": run.end_s,
         "every_s": 10.0 if run.end_s is None else max((run.end_s - run.begin_s) / _MIN_REPORTS, run.step_s),
     }
     answer, output = _work(scenario, run, job, scratch, progress)
-    originals = dict(zip(map(str, copies), map(str, scenario.additional), strict=True))
-    for copy, original in originals.items():
-        output = output.replace(copy, original)
+    for original, copy in copies.items():
+        output = output.replace(str(copy), str(original))
+        if "error" in answer:
+            answer["error"] = str(answer["error"]).replace(str(copy), str(original))
     if "done" not in answer:
         raise _failure(scenario, answer, output)
     size = _check_whole(scenario, folder / FCD)
