@@ -28,6 +28,7 @@ from fleetlora.lora import (
     LoraSpec,
     head_info,
     init_adapter,
+    load_peft,
     save_peft,
 )
 from fleetlora.tasks import RawSplit, RawTask, encode_task
@@ -184,6 +185,65 @@ def test_notes_that_make_no_sense_are_refused(signs: Path, changes: dict[str, An
     save_file(load_file(path), path, {"fleetlora.head": json.dumps(info), "alpha": "16.0"})
     with pytest.raises(InputError, match=problem):
         fleetlora.load_adapter(signs)
+
+
+def test_an_export_over_another_leaves_nothing_of_it(
+    done: fleetlora.Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = fleetlora.run({**tiny, "method": "head-only"}, tmp_path / "run", report=False)
+    signs, _ = export_adapters(done.path, tmp_path / "out")
+    (signs / "README.md").write_text("mine")
+    assert load_peft(signs).rank > 0
+    export_adapters(alone.path, tmp_path / "out", overwrite=True)
+    assert load_peft(signs).rank == 0
+    assert {path.name for path in signs.iterdir()} == {"README.md", "head.safetensors"}
+
+
+@pytest.mark.parametrize("copied", [0, 1, 2])
+def test_an_export_that_is_interrupted_leaves_no_mixture(
+    done: fleetlora.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied: int
+) -> None:
+    (signs,) = export_adapters(done.path, tmp_path / "out", task="signs")
+    left = iter(range(copied))
+
+    def until_full(source: Path, part: Path) -> None:
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        part.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(shutil, "copyfile", until_full)
+    with pytest.raises(InputError, match="No space left"):
+        export_adapters(done.path, tmp_path / "out", task="signs", overwrite=True)
+    with pytest.raises(InputError, match=r"head\.safetensors: no such file"):
+        load_peft(signs)
+
+
+def test_only_the_files_of_an_adapter_are_exported(done: fleetlora.Run, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(done.path, tmp_path / "run"))
+    (run / "adapters" / "signs" / "setup.py").write_text("import os")
+    (signs,) = export_adapters(run, tmp_path / "out", task="signs")
+    assert {path.name for path in signs.iterdir()} == {
+        path.name for path in done.adapter_dir("signs").iterdir()
+    }
+
+
+def test_an_adapter_is_not_exported_onto_itself(done: fleetlora.Run, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(done.path, tmp_path / "run"))
+    with pytest.raises(InputError, match="is the adapter itself"):
+        export_adapters(run, run / "adapters", overwrite=True)
+    assert load_peft(run / "adapters" / "signs").rank > 0
+
+
+@pytest.mark.parametrize("name", ["../signs", "/signs", "..", "a/b", "signs\n", "", "x" * 65])
+def test_a_run_whose_task_has_a_name_that_leads_elsewhere_is_not_opened(
+    done: fleetlora.Run, tmp_path: Path, name: str
+) -> None:
+    run = Path(shutil.copytree(done.path, tmp_path / "run"))
+    result = json.loads((run / "result.json").read_text())
+    result["tasks"] = {name: result["tasks"]["signs"]}
+    (run / "result.json").write_text(json.dumps(result))
+    with pytest.raises(InputError, match="is no name of a task"):
+        export_adapters(run, tmp_path / "out")
 
 
 def test_a_run_of_an_earlier_version_is_exported_and_its_head_refused(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from fleetlora.physics import (
     Shadowing,
     check_devices,
 )
-from fleetlora.records import CheckpointSettings
+from fleetlora.records import TASK_NAME, TASK_NAME_CHARACTERS, CheckpointSettings
 from fleetlora.registry import Registry, suggest
 from fleetlora.roadside import PLACEMENTS, Association
 from fleetlora.scheduling import POLICIES
@@ -102,7 +102,7 @@ class TaskSection(ComponentSection):
     section: ClassVar[str] = "tasks"
     guide: ClassVar[str | None] = "docs/tasks.md"
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(min_length=1, max_length=TASK_NAME_CHARACTERS, pattern=TASK_NAME)
     encoding: Encoding = Encoding()
     partition: Partition = Partition()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from fleetlora.errors import InputError
@@ -21,15 +20,15 @@ def export_adapters(
         run: A run directory.
         out: Where to.
         task: One task; all if not given.
-        overwrite: Replace adapters that are already there.
+        overwrite: Replace adapters that are already there; other files stay.
 
     Returns:
         The directories written.
 
     Raises:
-        InputError: No such task, a damaged adapter, or something is there already.
+        InputError: No such task, a damaged adapter, or something is there already or cannot be written.
     """
-    from fleetlora.lora import load_peft
+    from fleetlora.lora import copy_peft, load_peft
 
     names = list(open_run(run).result["tasks"])
     if task is not None and task not in names:
@@ -42,5 +41,5 @@ def export_adapters(
                 "already exists", where=str(target), mend="choose another directory, or --overwrite"
             )
     for source, target in pairs:
-        shutil.copytree(source, target, dirs_exist_ok=True)
+        copy_peft(source, target)
     return [target for _, target in pairs]

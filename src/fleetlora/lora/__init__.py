@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleetlora.lora.members import LocalResult
     from fleetlora.lora.metrics import Metrics
     from fleetlora.lora.notes import HeadInfo, head_info, weights_sha256
-    from fleetlora.lora.peft_files import load_head_info, load_peft, save_peft
+    from fleetlora.lora.peft_files import copy_peft, load_head_info, load_peft, save_peft
     from fleetlora.lora.prefix import PrefixCache
     from fleetlora.lora.product import Product
     from fleetlora.lora.rules import AGGREGATION_RULES
@@ -48,6 +48,7 @@ __all__ = [
     "Traffic",
     "adapter_bytes",
     "check_fit",
+    "copy_peft",
     "head_info",
     "init_adapter",
     "load_head_info",
@@ -78,6 +79,7 @@ _HOME = {
     "Traffic": "aggregation",
     "adapter_bytes": "sizes",
     "check_fit": "branches",
+    "copy_peft": "peft_files",
     "head_info": "notes",
     "init_adapter": "adapter",
     "load_head_info": "peft_files",

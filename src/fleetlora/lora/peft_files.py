@@ -9,6 +9,7 @@ say how features are made for it and which classes its rows stand for.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +20,12 @@ from torch import Tensor
 
 from fleetlora.documents import check_shape, parse_json, read_json
 from fleetlora.errors import InputError
-from fleetlora.files import replacing
+from fleetlora.files import refusing, replacing
 from fleetlora.limits import WEIGHTS_BYTES, check_size
 from fleetlora.lora.adapter import Adapter
 from fleetlora.lora.notes import HeadInfo, checksum
 
-__all__ = ["load_head_info", "load_peft", "save_peft"]
+__all__ = ["copy_peft", "load_head_info", "load_peft", "save_peft"]
 
 CONFIG, FACTORS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 WITHIN = "base_model.model."
@@ -74,6 +75,27 @@ def save_peft(
         "inference_mode": True,
     }
     _put(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def copy_peft(source: str | Path, target: str | Path) -> None:
+    """Copy the files of an adapter, in place of those of any other adapter that is there.
+
+    The head of the other goes first and the new one comes last, so that copying that is interrupted leaves
+    no adapter rather than the parts of two. Other files stay.
+
+    Raises:
+        InputError: Both are the same directory, or it cannot be written to.
+    """
+    there, here = Path(source), Path(target)
+    if here.exists() and here.samefile(there):
+        raise InputError("is the adapter itself", where=str(here), mend="choose another directory")
+    with refusing(here, "choose another directory"):
+        for name in (HEAD, CONFIG, FACTORS):
+            (here / name).unlink(missing_ok=True)
+        for name in (FACTORS, CONFIG, HEAD):
+            if (there / name).exists():
+                with replacing(here / name, durable=True) as part:
+                    shutil.copyfile(there / name, part)
 
 
 def load_peft(directory: str | Path) -> Adapter:

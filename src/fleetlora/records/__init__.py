@@ -2,7 +2,7 @@
 
 from fleetlora.records.checkpoint import Checkpoint, Checkpoints, CheckpointSettings
 from fleetlora.records.digest import digest_of
-from fleetlora.records.files import CHECKPOINTS, CONFIG, HEAD_ONLY, REPORT
+from fleetlora.records.files import CHECKPOINTS, CONFIG, HEAD_ONLY, REPORT, TASK_NAME, TASK_NAME_CHARACTERS
 from fleetlora.records.ledger import Ledger
 from fleetlora.records.map_data import MapData, encode_map, read_map, street_lines, write_map
 from fleetlora.records.measures import latency_s, ledger_error_j, outcome_counts, residence_factor
@@ -31,6 +31,8 @@ __all__ = [
     "REPORT",
     "SCHEMA",
     "TABLES",
+    "TASK_NAME",
+    "TASK_NAME_CHARACTERS",
     "Checkpoint",
     "CheckpointSettings",
     "Checkpoints",

@@ -6,7 +6,19 @@ from pathlib import Path
 
 from fleetlora.records.schemas import OPTIONAL_TABLES, TABLES
 
-__all__ = ["CHECKPOINTS", "CONFIG", "HEAD_ONLY", "LOG", "MAP", "REPORT", "RESULT", "run_files", "table_file"]
+__all__ = [
+    "CHECKPOINTS",
+    "CONFIG",
+    "HEAD_ONLY",
+    "LOG",
+    "MAP",
+    "REPORT",
+    "RESULT",
+    "TASK_NAME",
+    "TASK_NAME_CHARACTERS",
+    "run_files",
+    "table_file",
+]
 
 CONFIG = "config.toml"
 RESULT = "result.json"
@@ -17,6 +29,10 @@ CHECKPOINTS = "checkpoints"
 
 #: Folder inside that of the checkpoints, for those of the head-only run.
 HEAD_ONLY = "head-only"
+
+#: What a task may be called; its adapter's folder is called so, and must not lead elsewhere.
+TASK_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+TASK_NAME_CHARACTERS = 64
 
 #: What a run writes below its directory, as patterns.
 _PATTERNS = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,16 @@ from fleetlora.documents import check_shape, parse_json, read_json, read_toml
 from fleetlora.errors import FleetLoraError, InputError, first_line
 from fleetlora.limits import DOCUMENT_BYTES, check_size
 from fleetlora.parquet import read_parquet
-from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
+from fleetlora.records.files import (
+    CONFIG,
+    LOG,
+    MAP,
+    RESULT,
+    TASK_NAME,
+    TASK_NAME_CHARACTERS,
+    run_files,
+    table_file,
+)
 from fleetlora.records.migration import check_layout, migrated_result, migrated_table
 from fleetlora.records.result import RunIdentity, build_result
 from fleetlora.records.schemas import ALL_TABLES, OPTIONAL_TABLES, TABLES, arrow_schema, arrow_table
@@ -160,7 +170,15 @@ def open_run(path: str | Path) -> Run:
     identity = _identity(tables["rounds"], result, directory / table_file("rounds"))
     if result is None:
         result = build_result(identity, tables, status="interrupted")
+    _check_names(result["tasks"], directory)
     return Run(directory, config_toml, config, tables, identity, result)
+
+
+def _check_names(tasks: Iterable[str], directory: Path) -> None:
+    """Refuse names of tasks that no configuration takes: adapters lie in folders of these names."""
+    for name in tasks:
+        if not re.fullmatch(TASK_NAME, name) or len(name) > TASK_NAME_CHARACTERS:
+            raise _damaged(directory, ValueError(f"{name[:100]!r} is no name of a task"))
 
 
 def _missing(path: Path) -> InputError:
