@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,44 @@ def test_a_small_gzip_file_that_unpacks_to_a_lot_is_refused(tmp_path: Path, sour
     kind: Any = TRACE_SOURCES.get(source)
     with pytest.raises(InputError, match=r"too large: .* bytes unpack to more than 200 times"):
         kind(path=str(path)).read()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda file: file.readline(),
+        lambda file: list(iter(file.read1, b"")),
+        lambda file: list(io.TextIOWrapper(file)),
+    ],
+    ids=["readline", "read1", "text"],
+)
+def test_a_small_gzip_file_of_one_long_line_is_refused_however_it_is_read(
+    tmp_path: Path, read: Callable[[limits.Unzipped], object]
+) -> None:
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(b" " * 40_000_000, 9))
+    with limits.Unzipped(path) as file, pytest.raises(InputError, match="unpack to more than 200 times"):
+        read(file)
+
+
+def test_lines_of_a_gzip_file_come_whole_or_as_far_as_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n"))
+    with limits.Unzipped(path) as file:
+        assert [file.readline(2), file.readline(), file.readline(None), file.readline()] == [
+            b"on", b"e\n", b"two\n", b"",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_header_of_positions_is_refused_and_not_shown(tmp_path: Path, packed: bool) -> None:
+    kind: Any = TRACE_SOURCES.get("sumo-fcd")
+    for header, problem in ((b"x;" * 100_000, "first line is longer"), (b"x;" * 30_000, "no column for")):
+        path = tmp_path / "a.csv"
+        path.write_bytes(gzip.compress(header) if packed else header)
+        with pytest.raises(InputError, match=problem) as caught:
+            kind(path=str(path)).read()
+        assert len(str(caught.value)) < 1000
 
 
 def test_xml_whose_entities_explode_is_refused(tmp_path: Path) -> None:

@@ -127,6 +127,17 @@ class Unzipped(gzip.GzipFile):
             blocks.append(block)
         return b"".join(blocks)
 
+    def read1(self, size: int = -1) -> bytes:
+        """Return some bytes, at most ``size`` of them; raises as :meth:`read` does."""
+        return self.read(_BLOCK if size < 0 else min(size, _BLOCK))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return a line, or its first ``size`` bytes; raises as :meth:`read` does."""
+        room = min(self._most, max(_FREE_BYTES, UNPACKED_RATIO * self._packed)) - self.tell() + 1
+        line: bytes = super().readline(room if size is None or size < 0 else min(size, room))
+        check_ratio(self._packed, self.tell(), self._path, self._most)
+        return line
+
 
 #: What a damaged gzip file raises.
 GZIP_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)

@@ -103,6 +103,14 @@ def test_rubbish_under_an_arrow_name_is_refused(tmp_path: Path, name: str, conte
     assert name in str(error_of(write(tmp_path, name, content)).where)
 
 
+def test_a_text_that_an_arrow_file_holds_once_for_all_rows_is_measured_first(tmp_path: Path) -> None:
+    codes = pa.array([0] * 50_000, pa.int8())
+    table = pa.table({"text": pa.DictionaryArray.from_arrays(codes, pa.array(["x" * 100_000]))})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    assert "too large" in error_of(tmp_path / "a.arrow", ("text",)).problem
+
+
 def test_a_cut_parquet_file_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["x"] * 100, "label": ["y"] * 100}), tmp_path / "a.parquet")
     data = (tmp_path / "a.parquet").read_bytes()

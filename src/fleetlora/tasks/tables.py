@@ -13,7 +13,7 @@ from typing import Any
 from fleetlora.documents import parse_json
 from fleetlora.errors import InputError, first_line
 from fleetlora.limits import TEXT_BYTES, check_size
-from fleetlora.parquet import check_parquet, checked_rows, open_parquet
+from fleetlora.parquet import checked_rows, open_parquet
 from fleetlora.registry import suggest
 
 __all__ = ["TABLE_SUFFIXES", "Table", "read_table", "read_text"]
@@ -218,9 +218,8 @@ def _from_records(
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
     with open_parquet(path, _MEND) as file:
-        _require(path, columns, file.schema_arrow.names)
-        check_parquet(file, len(columns), path)
-        return from_arrow(path, file.read(columns=list(columns)), columns)
+        _require(path, columns, file.schema.names)
+        return from_arrow(path, file.read(columns), columns)
 
 
 def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
@@ -242,7 +241,7 @@ def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
 def from_arrow(path: Path, read: Any, columns: Sequence[str]) -> Table:
     """Return ``columns`` of a ``pyarrow.Table`` that was read from ``path``."""
     _require(path, columns, read.column_names)
-    read = checked_rows(read.select(list(dict.fromkeys(columns))))
+    read = checked_rows(read.select(list(dict.fromkeys(columns))), path if path.is_file() else None)
     names = _declared_classes(read.schema.metadata or {})
     return Table(path, {name: read[name].to_pylist() for name in columns}, lambda _row: None, names)
 

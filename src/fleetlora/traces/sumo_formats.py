@@ -13,7 +13,7 @@ import numpy as np
 
 from fleetlora.errors import InputError
 from fleetlora.limits import GZIP_DAMAGE, Unzipped
-from fleetlora.parquet import check_parquet, checked_rows, open_parquet
+from fleetlora.parquet import open_parquet
 from fleetlora.traces.sumo_columns import FcdColumns, sumo_seconds
 from fleetlora.traces.textfile import is_gzip
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["read_fcd"]
 
 _BLOCK_ROWS = 1 << 16
+_HEADER_BYTES = 1 << 16
+#: Characters of the names of columns that an error shows.
+_SHOWN = 300
 #: Prefixes by which SUMO (``--output.column-header``) tells the columns of elements apart.
 _PREFIXES = ("timestep_", "vehicle_", "person_", "container_")
 _WANTED = ("time", "id", "x", "y", "type", "edge")
@@ -139,10 +142,9 @@ class _XmlReader:
 def _read_parquet(path: Path) -> FcdColumns:
     columns = FcdColumns()
     with open_parquet(path, _HOW) as file:
-        found = _find_columns(file.schema_arrow.names, path)
-        check_parquet(file, len(found), path)
-        for batch in file.iter_batches(_BLOCK_ROWS, columns=sorted(found.values())):
-            _add_batch(columns, checked_rows(batch), found, path)
+        found = _find_columns(file.schema.names, path)
+        for batch in file.batches(_BLOCK_ROWS, sorted(found.values())):
+            _add_batch(columns, batch, found, path)
     return columns
 
 
@@ -151,7 +153,10 @@ def _read_csv(path: Path) -> FcdColumns:
     from pyarrow import csv
 
     with _opened(path) as stream:
-        header = stream.readline().decode("utf-8-sig", errors="replace").strip()
+        line = stream.readline(_HEADER_BYTES + 1)
+    if len(line) > _HEADER_BYTES:
+        raise InputError(f"the first line is longer than {_HEADER_BYTES} bytes", where=f"{path}:1", mend=_HOW)
+    header = line.decode("utf-8-sig", errors="replace").strip()
     delimiter = max(";,\t", key=header.count)
     found = _find_columns(header.split(delimiter), path)
     convert = csv.ConvertOptions(
@@ -186,7 +191,7 @@ def _find_columns(names: list[str], path: Path) -> dict[str, str]:
     missing = [key for key in _NEEDED if key not in found]
     if missing and set(names) - {found.get("time")}:
         raise InputError(
-            f"no column for {', '.join(missing)}; it has {', '.join(names)}",
+            f"no column for {', '.join(missing)}; it has {', '.join(names)[:_SHOWN]}",
             where=str(path),
             mend=f"{_HOW}; its columns are time, id, x and y",
         )
