@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fleetlora
+from fleetlora import files
 from fleetlora.console import Quiet
 from fleetlora.errors import InputError
 from fleetlora.faults import FAULTS
@@ -49,6 +50,41 @@ def test_the_result_tells_what_checkpoints_and_tables_took(tiny: dict[str, Any],
     host = fleetlora.run(values, tmp_path / "run", report=False).result["host"]
     assert 0 < host["checkpoints_seconds"] < host["seconds"]
     assert 0 <= host["tables_seconds"] < host["seconds"]
+
+
+def test_all_that_a_checkpoint_needs_is_on_the_disk_before_it_and_the_result_before_it_goes(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: set[int] = set()
+    moments: list[str] = []
+    run = tmp_path / "run"
+
+    def loose() -> set[str]:
+        """Files of the run that a power cut may lose."""
+        there = [path for path in run.rglob("*") if path.is_file()]
+        return {str(path.relative_to(run)) for path in there if path.stat().st_ino not in forced}
+
+    def note(path: Path, force: Any = files.force) -> None:
+        force(path)
+        forced.add(path.stat().st_ino)
+
+    def save(self: Checkpoints, rounds: int, state: Any, save: Any = Checkpoints.save) -> Path:
+        assert loose() <= {"log.txt"}
+        moments.append("save")
+        return Path(save(self, rounds, state))
+
+    def remove(self: Checkpoints, remove: Any = Checkpoints.remove) -> None:
+        assert (run / "result.json").exists()
+        assert list(run.glob("adapters/*/head.safetensors"))
+        assert loose() <= {"log.txt"}
+        moments.append("remove")
+        remove(self)
+
+    monkeypatch.setattr(files, "force", note)
+    monkeypatch.setattr(Checkpoints, "save", save)
+    monkeypatch.setattr(Checkpoints, "remove", remove)
+    fleetlora.run(_values(tiny) | {"checkpoint": {"every": 2, "share": 1.0}}, run, report=False)
+    assert moments == ["save"] * 3 + ["remove"] * 2
 
 
 @pytest.mark.slow

@@ -257,8 +257,8 @@ def test_rows_that_wait_to_be_written_are_there_when_the_run_is_over(
 
     flushed = []
     monkeypatch.setattr("fleetlora.api._WRITING", 0.0)
-    monkeypatch.setattr(RunWriter, "flush", lambda self, durable=False, flush=RunWriter.flush: (
-        flushed.append(durable), flush(self, durable)
+    monkeypatch.setattr(RunWriter, "flush", lambda self, flush=RunWriter.flush: (
+        flushed.append(1), flush(self)
     ))  # fmt: skip
     values = {**copy.deepcopy(tiny), "checkpoint": {"every": 0}}
     waited = fleetlora.run(values, tmp_path / "run", seed=7, report=False)

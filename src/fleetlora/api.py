@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,7 @@ class _Recorder:
         self.writer.append_ledger(self.saver.simulation.ledger)
         if self.saver.due:
             # a checkpoint never comes before the rows of its rounds
-            self.saver.keeping.do(partial(self.writer.flush, durable=True))
+            self.saver.keeping.do(self.writer.flush)
             self.saver.save()
         elif self.writing.may_begin:
             self.writing.do(self.writer.flush)

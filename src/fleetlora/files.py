@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fleetlora.errors import InputError
 
-__all__ = ["refusing", "replacing", "write_text"]
+__all__ = ["force", "refusing", "replacing", "write_text"]
 
 
 @contextmanager
@@ -31,10 +31,10 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
         yield part
         part.chmod(0o644)
         if durable:
-            _force(part)
+            force(part)
         os.replace(part, path)
         if durable:
-            _force(path.parent)
+            force(path.parent)
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
@@ -53,7 +53,7 @@ def refusing(where: Path, mend: str) -> Iterator[None]:
         raise InputError(f"cannot write: {error.strerror or error}", where=str(where), mend=mend) from error
 
 
-def _force(path: Path) -> None:
+def force(path: Path) -> None:
     """Wait until a file's contents, or a folder's entries, are on the disk."""
     if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
         return  # Windows cannot open folders, and forces their entries by itself
@@ -64,7 +64,7 @@ def _force(path: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` as a whole or not at all."""
-    with replacing(path) as part:
+def write_text(path: Path, text: str, durable: bool = False) -> None:
+    """Write ``text`` to ``path`` as a whole or not at all; see :func:`replacing`."""
+    with replacing(path, durable) as part:
         part.write_text(text, encoding="utf-8")

@@ -42,7 +42,7 @@ def save_peft(
 ) -> None:
     """Write an adapter so that PEFT can load it.
 
-    Each file is written aside and then put in its place.
+    Each file is written aside, forced to the disk and then put in its place.
 
     Args:
         adapter: The adapter.
@@ -150,7 +150,7 @@ def load_head_info(directory: str | Path) -> HeadInfo:
 
 
 def _put(path: Path, content: bytes) -> None:
-    with replacing(path) as part:
+    with replacing(path, durable=True) as part:
         part.write_bytes(content)
 
 

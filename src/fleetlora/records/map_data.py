@@ -118,14 +118,14 @@ class MapData:
 
 
 def write_map(data: MapData, path: Path) -> None:
-    """Write ``data`` as JSON with base64 columns, whole or not at all.
+    """Write ``data`` as JSON with base64 columns, whole or not at all, and wait until the disk has it.
 
     Raises:
         FleetLoraError: Arrays of different lengths, or times that are not evenly spaced.
     """
     _check(data)
     text = json.dumps(encode_map(data), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, text + "\n", durable=True)
 
 
 def read_map(path: Path) -> MapData:

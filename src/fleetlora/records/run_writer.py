@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetlora.errors import FleetLoraError, InputError
-from fleetlora.files import refusing, replacing, write_text
+from fleetlora.files import force, refusing, replacing, write_text
 from fleetlora.records.files import CONFIG, LOG, MAP, RESULT, run_files, table_file
 from fleetlora.records.result import RunIdentity
 from fleetlora.records.schemas import TABLES, arrow_schema, arrow_table
@@ -33,7 +33,9 @@ class RunWriter:
     """Writes one run directory.
 
     Rows are kept in memory and written by :meth:`flush`, each table whole and in one step, so a run that
-    is stopped leaves what the last flush wrote. As a context manager it also flushes at the end, and
+    is stopped leaves what the last flush wrote. All but the log is forced to the disk at once: no checkpoint
+    may come before its rows, none may go before the result, and no table may be replaced by one that a power
+    cut would lose. As a context manager it also flushes at the end, and
     when an exception, Ctrl-C included, ends the block.
 
     Args:
@@ -155,17 +157,17 @@ class RunWriter:
         with self._refusing(path), path.open("a", encoding="utf-8") as file:
             file.write(line.rstrip("\n") + "\n")
 
-    def flush(self, durable: bool = False) -> None:
-        """Write every table that has new rows; if ``durable``, wait until the disk has them.
+    def flush(self) -> None:
+        """Write every table that has new rows, and wait until the disk has them.
 
         Raises:
             InputError: The disk is full or cannot be written; what was there before stays.
         """
         with self._refusing(self._directory):
-            self._write_tables(self._directory, durable)
+            self._write_tables(self._directory)
 
     def finish(self, result: Mapping[str, Any]) -> Path:
-        """Write the tables and ``result.json``; return the latter's path.
+        """Write the tables and then ``result.json``; return the latter's path.
 
         Raises:
             FleetLoraError: ``result`` is not what :func:`build_result` returns.
@@ -176,7 +178,7 @@ class RunWriter:
         path = self._directory / RESULT
         text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
         with self._refusing(path):
-            write_text(path, text + "\n")
+            write_text(path, text + "\n", durable=True)
         return path
 
     def __enter__(self) -> RunWriter:
@@ -212,19 +214,20 @@ class RunWriter:
             if self._directory.is_dir():
                 self._directory.rmdir()
             os.rename(made, self._directory)
+            force(parent)
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
     def _first_files(self, directory: Path, config_toml: str) -> None:
-        write_text(directory / CONFIG, config_toml)
+        write_text(directory / CONFIG, config_toml, durable=True)
         write_text(directory / LOG, "")
         self._write_tables(directory)
 
-    def _write_tables(self, directory: Path, durable: bool = False) -> None:
+    def _write_tables(self, directory: Path) -> None:
         import pyarrow.parquet as pq
 
         for table in sorted(self._unwritten):
-            with replacing(directory / table_file(table), durable) as part:
+            with replacing(directory / table_file(table), durable=True) as part:
                 pq.write_table(self._whole(table), part, compression="zstd", write_page_checksum=True)
         self._unwritten.clear()
 
