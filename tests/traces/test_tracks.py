@@ -216,6 +216,9 @@ def test_damaged_and_foreign_files_are_refused_by_name(tmp_path: Path) -> None:
         ("format", "x", "damaged"),
         ("epoch_s", None, "damaged"),
         ("epoch_s", float("nan"), "NaN"),
+        ("epoch_s", 10**399, "damaged"),
+        ("epoch_s", 1e18, r"tracks\.parquet: they begin 1e\+18 s from 1970"),
+        ("epoch_s", -1e11, "from 1970"),
     ],
 )
 def test_metadata_is_checked(tmp_path: Path, key: str, value: object, problem: str) -> None:

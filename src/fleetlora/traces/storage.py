@@ -89,7 +89,7 @@ def _about(metadata: dict[bytes, bytes], path: Path) -> dict[str, Any]:
             where=str(path),
             mend='read it with source = "table", or convert it with `fleetlora traces convert`',
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError("the metadata of the tracks is damaged", where=str(path), mend=_MEND) from error
     if version > FORMAT_VERSION:
         raise InputError(

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+#: Dates are shown of what begins no farther from 1970, the years 386 to 3554.
+_CALENDAR_S = 5e10
+
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
@@ -36,7 +39,7 @@ class Tracks:
         y_m: (N,) metres north.
         new_piece: (N,) bool, True at the first fix of each piece: where a vehicle begins, and after a gap.
         parked: (N,) bool, True where the leg that starts at the fix is parked.
-        epoch_s: Unix time of t = 0, seconds.
+        epoch_s: Unix time of t = 0, seconds, at most 5e10 from 1970.
         crs: Coordinate system of the metres, such as ``"EPSG:32634"``, or ``"local"``.
         name: What the tracks are of.
     """
@@ -266,6 +269,8 @@ def _fault(tracks: Tracks) -> str:
         return "two vehicles have the same id"
     if not all(np.isfinite(c).all() for c in (tracks.t_s, tracks.x_m, tracks.y_m, tracks.epoch_s)):
         return "a time or position is not a finite number"
+    if abs(tracks.epoch_s) > _CALENDAR_S:
+        return f"they begin {tracks.epoch_s:g} s from 1970, which no calendar shows"
     if not tracks.new_piece[starts].all():
         return "a vehicle does not begin a piece"
     later = np.diff(tracks.t_s) > 0
