@@ -10,7 +10,7 @@ from fleetlora.federation.rsu import admit
 from fleetlora.rng import stream
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 4), st.integers(1, 3))
 def test_admission_keeps_its_rules(seed: int, n: int, n_tasks: int, per_task: int) -> None:
     rng = np.random.default_rng(seed)

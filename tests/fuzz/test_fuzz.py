@@ -85,7 +85,7 @@ def test_a_short_pass_finds_nothing(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "bench", ["tuned", "checkpoint", "points", "store", "task-clinc", "map"], indirect=True
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(documents, st.integers(0, 255), st.sampled_from([REPLACE, WRAP]))
 def test_any_json_is_taken_or_refused(bench: Bench, value: object, file: int, mode: int) -> None:
     _meets(bench, bytes([file, file, mode]) + json.dumps(value).encode())
@@ -93,7 +93,7 @@ def test_any_json_is_taken_or_refused(bench: Bench, value: object, file: int, mo
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("bench", ["porto", "sumo-fcd", "task-orange", "adapter"], indirect=True)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=60),
     st.integers(0, 255),

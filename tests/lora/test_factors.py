@@ -23,7 +23,7 @@ def draw(m: int, n: int, rank: int, seed: int = 0) -> tuple[torch.Tensor, torch.
     shape=st.sampled_from(SHAPES),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_stack_is_the_weighted_sum_of_products(ranks: list[int], shape: tuple[int, int], seed: int) -> None:
     products = [(0.5 + i, *draw(*shape, rank, seed + i)) for i, rank in enumerate(ranks)]
     B, A = stack(products)

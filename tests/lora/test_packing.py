@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetlora.lora.packing import batches, pack
@@ -22,7 +22,6 @@ def lengths(seed: int) -> np.ndarray:
     block=st.integers(1, 400),
     pass_tokens=st.sampled_from([0, 20, 1000]),
 )
-@settings(deadline=None)
 def test_every_sample_is_in_exactly_one_group_under_its_owner(
     plans: list[list[int]], seed: int, block: int, pass_tokens: int
 ) -> None:
@@ -42,7 +41,6 @@ def test_every_sample_is_in_exactly_one_group_under_its_owner(
 
 
 @given(rows=st.lists(st.integers(0, 59), max_size=40), seed=st.integers(0, 50), block=st.integers(1, 400))
-@settings(deadline=None)
 def test_batches_hold_every_row_once_within_the_block(rows: list[int], seed: int, block: int) -> None:
     tokens = lengths(seed)
     found = batches(np.array(rows, dtype=int), tokens, block)

@@ -211,7 +211,7 @@ def _same(one: Timeline, two: Timeline) -> None:
 
 
 @given(scenes())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_agrees_with_the_slow_walk_from_knot_to_knot(scene: tuple[Work, Capacity]) -> None:
     work, _ = scene
     t = run_airtime(*scene)
@@ -225,7 +225,6 @@ def test_agrees_with_the_slow_walk_from_knot_to_knot(scene: tuple[Work, Capacity
 
 
 @given(scenes())
-@settings(deadline=None)
 def test_what_is_asked_is_moved_or_cut(scene: tuple[Work, Capacity]) -> None:
     work, _ = scene
     t = run_airtime(*scene)
@@ -239,7 +238,6 @@ def test_what_is_asked_is_moved_or_cut(scene: tuple[Work, Capacity]) -> None:
 
 
 @given(scenes())
-@settings(deadline=None)
 def test_bits_moved_are_air_times_rate_when_rates_are_constant(scene: tuple[Work, Capacity]) -> None:
     work, _ = scene
     n = len(work.group)
@@ -250,7 +248,6 @@ def test_bits_moved_are_air_times_rate_when_rates_are_constant(scene: tuple[Work
 
 
 @given(scenes())
-@settings(deadline=None)
 def test_air_of_an_rsu_adds_up_to_the_time_its_channel_is_in_use(scene: tuple[Work, Capacity]) -> None:
     work, _ = scene
     t = run_airtime(*scene)
@@ -266,7 +263,6 @@ def test_air_of_an_rsu_adds_up_to_the_time_its_channel_is_in_use(scene: tuple[Wo
 
 
 @given(scenes(), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_rows_does_not_matter(scene: tuple[Work, Capacity], random: object) -> None:
     order = np.array(random.sample(range(len(scene[0].group)), len(scene[0].group)))
     shuffled, straight = run_airtime(*_take(scene, order)), run_airtime(*scene)
@@ -274,13 +270,11 @@ def test_the_order_of_rows_does_not_matter(scene: tuple[Work, Capacity], random:
 
 
 @given(scenes())
-@settings(deadline=None)
 def test_the_same_scene_gives_the_same_timeline(scene: tuple[Work, Capacity]) -> None:
     _same(run_airtime(*scene), run_airtime(*scene))
 
 
 @given(scenes(), few, st.floats(0.0, 5e6))
-@settings(deadline=None)
 def test_more_bits_to_upload_never_end_sooner(
     scene: tuple[Work, Capacity], row: int, more_bits: float
 ) -> None:
@@ -294,7 +288,6 @@ def test_more_bits_to_upload_never_end_sooner(
 
 
 @given(scenes(phases=1), few)
-@settings(deadline=None)
 def test_another_upload_never_speeds_up_the_others(scene: tuple[Work, Capacity], row: int) -> None:
     n = len(scene[0].group)
     rest = np.flatnonzero(np.arange(n) != row % n)
@@ -304,7 +297,6 @@ def test_another_upload_never_speeds_up_the_others(scene: tuple[Work, Capacity],
 
 
 @given(scenes())
-@settings(deadline=None)
 def test_rsus_do_not_disturb_one_another(scene: tuple[Work, Capacity]) -> None:
     together = run_airtime(*scene)
     for group in np.unique(scene[0].group):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -75,7 +75,6 @@ def test_an_update_of_fewer_steps_may_cost_more_where_the_radio_is_dearer() -> N
     kind=st.sampled_from(["power", "kappa"]),
     idle=st.booleans(),
 )
-@settings(deadline=None)
 def test_no_course_of_events_costs_more_than_the_worst_case(
     deadline: float, compute: float, cut: float, split: float, kind: str, idle: bool
 ) -> None:

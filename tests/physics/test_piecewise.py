@@ -1,7 +1,7 @@
 """Piecewise linear rows against NumPy's own interpolation."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,7 +15,6 @@ steps = st.floats(0, 10).map(lambda v: round(v, 2))
     shape=st.tuples(st.integers(1, 4), st.integers(2, 9)),
     x=hnp.arrays(float, 5, elements=steps),
 )
-@settings(deadline=None)
 def test_reading_and_inverting_agree_with_interpolation(
     data: st.DataObject, shape: tuple[int, int], x
 ) -> None:

@@ -91,7 +91,7 @@ def _named(name: str) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names)
 def test_a_name_is_the_text_of_its_element_and_nothing_else(name: str) -> None:
     said = re.sub(r"\r\n?", "\n", name)  # as every parser of HTML reads line ends
@@ -122,7 +122,7 @@ def test_a_runs_page_has_the_same_elements_whatever_the_names(tmp_path: Path) ->
         assert made(number, name) == plain, name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names)
 def test_no_cell_of_the_csv_is_a_formula(name: str) -> None:
     rows = list(csv.reader(io.StringIO(as_csv(Comparison(Path(), _named(name))), newline="")))
@@ -135,7 +135,7 @@ def test_no_cell_of_the_csv_is_a_formula(name: str) -> None:
             assert not cell.lstrip(" \n").startswith(("=", "+", "-", "@", "＝", "\t", "\r"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names)
 def test_no_name_is_a_command_of_latex(name: str) -> None:
     """Every special character of a name is escaped, so that both tables have the same commands."""

@@ -73,7 +73,7 @@ def test_summary_counts_contacts_and_their_time(passing: Contacts) -> None:
     assert found["median_dwell_s"] == pytest.approx(90)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(worlds())
 def test_serving_agrees_with_the_rows_at_any_time(world: World) -> None:
     contacts = find_contacts(world.tracks, world.sites, **world.options())

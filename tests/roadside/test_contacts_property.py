@@ -12,9 +12,7 @@ from fleetlora.roadside import Contacts, association, find_contacts
 from tests.roadside.ticking import inspect, rows_of, tick
 from tests.roadside.worlds import World, worlds
 
-quick = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
-)
+quick = settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 
 
 def contacts_of(world: World, **more: int) -> Contacts:

@@ -71,14 +71,14 @@ def test_arms_that_earn_nothing_are_sat_out() -> None:
     assert mix.probabilities.tolist() == [[1, 0, 0]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(problems())
 def test_the_value_is_that_of_a_general_solver(problem: Problem) -> None:
     mix = best_mix(*problem)
     assert mix.value == pytest.approx(_solver(*problem), abs=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(problems())
 def test_a_mix_is_feasible_and_its_price_proves_it_optimal(problem: Problem) -> None:
     reward, cost, share, budget = problem
@@ -91,7 +91,7 @@ def test_a_mix_is_feasible_and_its_price_proves_it_optimal(problem: Problem) -> 
     assert mix.value == pytest.approx(mix.price * budget + share @ best, abs=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(problems())
 def test_at_most_one_context_mixes_two_arms(problem: Problem) -> None:
     used = (best_mix(*problem).probabilities > 1e-12).sum(axis=1)

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -126,7 +126,6 @@ def test_holders_sizes_can_be_capped() -> None:
     assert (shards.counts == 10).all()
 
 
-@settings(deadline=None)
 @given(st.sampled_from([0.0, 0.8]), st.integers(20, 60), st.integers(0, 99))
 def test_whole_groups_stay_below_the_cap_and_what_finds_no_room_stays_unused(
     sigma: float, most: int, seed: int
@@ -193,7 +192,6 @@ def test_all_rows_of_a_group_stay_on_one_vehicle() -> None:
     assert held.max() - held.min() < 40
 
 
-@settings(deadline=None)
 @given(st.integers(1, 8), st.sampled_from([0.05, 0.2, 0.5, 0.9]), st.integers(0, 99))
 def test_a_vehicle_of_several_groups_holds_whole_ones_out_as_near_to_the_share_as_one_more_would_bring(
     n_vehicles: int, share: float, seed: int

@@ -197,7 +197,7 @@ def test_columns_of_unequal_length_are_refused() -> None:
         replace(raw(GOOD), x=np.zeros(1))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(raw_fixes())
 def test_cleaning_what_is_clean_changes_nothing(fixes: RawFixes) -> None:
     try:
@@ -209,7 +209,7 @@ def test_cleaning_what_is_clean_changes_nothing(fixes: RawFixes) -> None:
     assert sum(account.dropped.values()) == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(raw_fixes())
 def test_the_order_of_the_rows_does_not_matter(fixes: RawFixes) -> None:
     shuffled = fixes.take(np.random.default_rng(3).permutation(len(fixes)))
@@ -224,7 +224,7 @@ def test_the_order_of_the_rows_does_not_matter(fixes: RawFixes) -> None:
     assert replace(other, unsorted=0) == replace(account, unsorted=0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(raw_fixes())
 def test_tracks_keep_what_cleaning_promises(fixes: RawFixes) -> None:
     try:
@@ -239,7 +239,7 @@ def test_tracks_keep_what_cleaning_promises(fixes: RawFixes) -> None:
     assert len(np.unique(legs.piece)) == account.pieces == tracks.new_piece.sum()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(raw_fixes())
 def test_lenient_cleaning_keeps_every_distinct_fix(fixes: RawFixes) -> None:
     places = {(v, t) for v, t in zip(fixes.vehicle.tolist(), fixes.t_s.tolist(), strict=True)}

@@ -77,7 +77,7 @@ def worth(x: np.ndarray, t: np.ndarray, chain: tuple[int, ...], jump: int) -> in
     return len(chain) - jump * int(far.sum())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.sampled_from([1, 10, 30]), st.sampled_from([0, 1, 2, 5, 50])), min_size=2, max_size=11
