@@ -120,7 +120,7 @@ class Learner(Protocol):
         ...
 
     def model_bytes(self, task: int) -> int:
-        """Return the bytes of the model that a sync has made; it is charged for them once up and once down."""
+        """Return the bytes of the model that a sync has made, which is charged for once up and once down."""
         ...
 
     def privacy(self) -> dict[str, Any] | None:
