@@ -235,7 +235,7 @@ def test_an_adapter_is_not_exported_onto_itself(done: fleetlora.Run, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["../signs", "/signs", "..", "a/b", "signs\n", "", "x" * 65])
-def test_a_run_whose_task_has_a_name_that_leads_elsewhere_is_not_opened(
+def test_a_task_whose_name_leads_elsewhere_is_not_exported(
     done: fleetlora.Run, tmp_path: Path, name: str
 ) -> None:
     run = Path(shutil.copytree(done.path, tmp_path / "run"))

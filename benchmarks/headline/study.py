@@ -300,7 +300,11 @@ class Study:
             if lacking:
                 play(lacking, (setting,), f"{path.stem}-{'-'.join(setting)}")
         for edge, next_one in beyond.items():
-            at_it = [m for m in asked if chosen(m)[-len(edge) :] == list(edge) and not tried(m, next_one)]
+            at_it = [
+                m
+                for m in asked
+                if m in scores and chosen(m)[-len(edge) :] == list(edge) and not tried(m, next_one)
+            ]
             if at_it:
                 play(at_it, (next_one,), f"{path.stem}-{'-'.join(next_one)}")
         found = {

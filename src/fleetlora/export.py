@@ -30,10 +30,11 @@ def export_adapters(
     """
     from fleetlora.lora import copy_peft, load_peft
 
-    names = list(open_run(run).result["tasks"])
+    opened = open_run(run)
+    names = list(opened.result["tasks"])
     if task is not None and task not in names:
         raise InputError(f"no task {task!r} in this run", where=str(run), mend=suggest(task, names))
-    pairs = [(Path(run) / "adapters" / name, Path(out) / name) for name in ([task] if task else names)]
+    pairs = [(opened.adapter_dir(name), Path(out) / name) for name in ([task] if task else names)]
     for source, target in pairs:
         load_peft(source)
         if target.exists() and not overwrite:

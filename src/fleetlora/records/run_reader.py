@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,13 +127,16 @@ class Run:
         return read_map(path) if path.exists() else None
 
     def adapter_dir(self, task: str) -> Path:
-        """Return the folder of a task's trained adapter.
+        """Return the folder of a task's trained adapter, or of the head where that alone was trained.
 
         Raises:
             InputError: The run saved none for this task.
         """
+        if not re.fullmatch(TASK_NAME, task) or len(task) > TASK_NAME_CHARACTERS:
+            # no configuration takes it, and it may lead elsewhere
+            raise _damaged(self.path, ValueError(f"{task[:100]!r} is no name of a task"))
         path = self.path / "adapters" / task
-        if not (path / "adapter_model.safetensors").exists():
+        if not any((path / name).exists() for name in ("adapter_model.safetensors", "head.safetensors")):
             raise InputError(
                 f"no trained adapter for task {task!r}",
                 where=str(self.path),
@@ -170,15 +173,7 @@ def open_run(path: str | Path) -> Run:
     identity = _identity(tables["rounds"], result, directory / table_file("rounds"))
     if result is None:
         result = build_result(identity, tables, status="interrupted")
-    _check_names(result["tasks"], directory)
     return Run(directory, config_toml, config, tables, identity, result)
-
-
-def _check_names(tasks: Iterable[str], directory: Path) -> None:
-    """Refuse names of tasks that no configuration takes: adapters lie in folders of these names."""
-    for name in tasks:
-        if not re.fullmatch(TASK_NAME, name) or len(name) > TASK_NAME_CHARACTERS:
-            raise _damaged(directory, ValueError(f"{name[:100]!r} is no name of a task"))
 
 
 def _missing(path: Path) -> InputError:
