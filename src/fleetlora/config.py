@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from fleetlora.documents import parse_toml, read_toml
+from fleetlora.documents import flat, parse_toml, read_toml
 from fleetlora.errors import ConfigError, InputError
 from fleetlora.faults import FaultSettings
 from fleetlora.federation.attack import AttackSettings
@@ -270,21 +270,9 @@ def to_toml(settings: Settings) -> str:
     values = settings.model_dump(mode="json")
     text = tomli_w.dumps(_without_none(values))
     again = type(settings).model_validate(tomllib.loads(text)).model_dump(mode="json")
-    for key in _lost("", values, again):
+    for key in sorted({*flat(again)} - {*flat(values)}):
         raise ConfigError("None cannot be written down", where=key, mend="give a value")
     return text
-
-
-def _lost(prefix: str, value: Any, again: Any) -> Iterator[str]:
-    """Yield the keys that are None and come back as something else."""
-    if isinstance(value, Mapping) and isinstance(again, Mapping):
-        for key, item in value.items():
-            yield from _lost(f"{prefix}.{key}" if prefix else key, item, again.get(key))
-    elif isinstance(value, list) and isinstance(again, list):
-        for index, (one, other) in enumerate(zip(value, again, strict=False)):
-            yield from _lost(f"{prefix}.{index}", one, other)
-    elif value is None and again is not None:
-        yield prefix
 
 
 def _without_none(value: Any) -> Any:
@@ -451,11 +439,10 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(under, Mapping) and not _renamed(key, under, value):
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            if _renamed(key, under, value):
+                under = {name: under[name] for name in _EVERY_COMPONENT.get(key, ()) if name in under}
             merged[key] = _merge(under, value)
-        elif isinstance(value, Mapping) and isinstance(under, Mapping):
-            kept = {name: under[name] for name in _EVERY_COMPONENT.get(key, ()) if name in under}
-            merged[key] = {**kept, **value}
         else:
             merged[key] = value
     return merged

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,17 @@ from fleetlora.limits import CONFIG_BYTES, DEPTH, DOCUMENT_BYTES, check_size
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["check_shape", "parse_json", "parse_toml", "read_json", "read_toml", "read_utf8", "refuse_newer"]
+__all__ = [
+    "check_shape",
+    "flat",
+    "is_tables",
+    "parse_json",
+    "parse_toml",
+    "read_json",
+    "read_toml",
+    "read_utf8",
+    "refuse_newer",
+]
 
 
 def read_utf8(path: Path, most: int, mend: str) -> str:
@@ -166,3 +177,27 @@ def _check(value: Any, finite: bool) -> None:
             elif finite and isinstance(one, float) and not math.isfinite(one):
                 raise ValueError("a number is too large")
         level, deeper = below, deeper + 1
+
+
+def flat(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every plain value of a document but None by its dotted key.
+
+    Tables in a list go by their names, or numbers where they have none.
+    """
+    return dict(_leaves("", document))
+
+
+def is_tables(value: Any) -> bool:
+    """Tell whether a value is a list of tables."""
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
+    elif is_tables(value):
+        for index, item in enumerate(value):
+            yield from _leaves(f"{prefix}.{item.get('name', index)}", item)
+    elif value is not None:
+        yield prefix, list(value) if isinstance(value, tuple) else value

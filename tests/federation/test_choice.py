@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fleetlora.federation.residence import Residence
 from fleetlora.federation.rsu import Admission
 from fleetlora.federation.settings import RoundSettings
 from fleetlora.federation.world import Here, World
+from fleetlora.scheduling import Offers
 
 from .conftest import CountingLearner
 
@@ -72,30 +74,32 @@ def test_every_vehicle_keeps_its_own_residence_and_rsu(street: World, here: Here
     assert two.residence.next_rsu.tolist() == [2, 3]
 
 
+def assert_offered_up_to(most: np.ndarray, offered: Callable[[float], Offers]) -> None:
+    """Each arm is offered where as much is given as it takes, and not where a little less is."""
+    for row, arm in np.ndindex(most.shape):
+        limit = float(most[row, arm])
+        for given, so in ((limit, True), (math.nextafter(limit, 0.0), False)):
+            feasible = offered(given).feasible
+            assert feasible[row, arm] == so
+            np.testing.assert_array_equal(feasible, most <= given)
+
+
 def test_a_rank_is_offered_that_ends_at_the_deadline_and_none_that_ends_later(
     street: World, here: Here, three: Admission
 ) -> None:
     got = outlook(street, here, three, 1)
-    total_s = got.expected.total_s
-    for row, arm in np.ndindex(total_s.shape):
-        deadline_s = float(total_s[row, arm])
-        for given_s, so in ((deadline_s, True), (math.nextafter(deadline_s, 0.0), False)):
-            offers = make_offers(got, 0, here, street.device, given_s, math.inf)
-            assert offers.feasible[row, arm] == so
-            np.testing.assert_array_equal(offers.feasible, total_s <= given_s)
+    assert_offered_up_to(
+        got.expected.total_s, lambda given_s: make_offers(got, 0, here, street.device, given_s, math.inf)
+    )
 
 
 def test_a_rank_is_offered_whose_worst_case_is_all_the_joules_left_and_none_that_may_cost_more(
     street: World, here: Here, three: Admission
 ) -> None:
     got = outlook(street, here, three, 1)
-    worst_j = got.expected.worst_j
-    for row, arm in np.ndindex(worst_j.shape):
-        remaining_j = float(worst_j[row, arm])
-        for given_j, so in ((remaining_j, True), (math.nextafter(remaining_j, 0.0), False)):
-            offers = make_offers(got, 0, here, street.device, math.inf, given_j)
-            assert offers.feasible[row, arm] == so
-            np.testing.assert_array_equal(offers.feasible, worst_j <= given_j)
+    assert_offered_up_to(
+        got.expected.worst_j, lambda given_j: make_offers(got, 0, here, street.device, math.inf, given_j)
+    )
 
 
 def test_offers_tell_what_was_foreseen(street: World, here: Here, three: Admission) -> None:

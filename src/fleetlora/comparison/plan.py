@@ -11,7 +11,6 @@ from fleetlora.comparison.terms import (
     ABSENT,
     checksum_of,
     differences,
-    flat,
     more,
     orders,
     require_equal_terms,
@@ -19,7 +18,7 @@ from fleetlora.comparison.terms import (
 )
 from fleetlora.config import Experiment, load_experiment
 from fleetlora.doctor import versions
-from fleetlora.documents import read_json, read_toml
+from fleetlora.documents import flat, read_json, read_toml
 from fleetlora.errors import ConfigError, FleetLoraError, InputError
 from fleetlora.methods import HOMOLORA, homolora_rank
 from fleetlora.records import Run, check_run_directory, open_run

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fleetlora.documents import flat, is_tables
 from fleetlora.errors import ConfigError
 
 __all__ = [
@@ -14,7 +15,6 @@ __all__ = [
     "Difference",
     "checksum_of",
     "differences",
-    "flat",
     "method_terms",
     "more",
     "orders",
@@ -56,36 +56,16 @@ class Difference:
     other: Any
 
 
-def flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every plain value of a configuration by its dotted key; entries of a list are numbered."""
-    return dict(_leaves("", config))
-
-
 def orders(config: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the names of devices and tasks in their order, which hides in :func:`flat`.
+    """Return the names of devices and tasks in their order, which hides in flat ones.
 
     Which vehicle has which device hangs on it.
     """
     return {
         key: [item.get("name", index) for index, item in enumerate(value)]
         for key, value in config.items()
-        if _is_tables(value)
+        if is_tables(value)
     }
-
-
-def _is_tables(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, Mapping) for v in value)
-
-
-def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
-    elif _is_tables(value):
-        for index, item in enumerate(value):
-            yield from _leaves(f"{prefix}.{item.get('name', index)}", item)
-    elif value is not None:
-        yield prefix, list(value) if isinstance(value, tuple) else value
 
 
 def shared_terms(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,17 +119,15 @@ def require_equal_terms(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """
     if not runs:
         return
-    first, config = runs[0]
+    (first, config), *others = runs
     terms = {**shared_terms(config), **orders(config)}
-    for name, other in runs[1:]:
-        found = differences(terms, {**shared_terms(other), **orders(other)})
-        if found:
-            raise ConfigError(
-                f"the runs are not on equal terms: {found[0].one!r} in {first}, {found[0].other!r} in {name}"
-                f"{more(found)}",
-                where=found[0].key,
-                mend="compare runs of the same data, world, rounds and joules",
-            )
+    for name, other in others:
+        _require_same(
+            (first, terms),
+            (name, {**shared_terms(other), **orders(other)}),
+            "the runs are not on equal terms",
+            "compare runs of the same data, world, rounds and joules",
+        )
 
 
 def require_one_method_each(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
@@ -163,15 +141,38 @@ def require_one_method_each(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) 
     """
     begun: dict[str, tuple[str, dict[str, Any]]] = {}
     for method, name, config in runs:
-        first, terms = begun.setdefault(method, (name, method_terms(config)))
-        found = differences(terms, method_terms(config))
-        if found:
-            raise ConfigError(
-                f"the runs of {method} are not of one method: {found[0].one!r} in {first},"
-                f" {found[0].other!r} in {name}{more(found)}",
-                where=found[0].key,
-                mend="compare runs that were played with the same values, or give each a method of its own",
-            )
+        terms = method_terms(config)
+        first, began = begun.setdefault(method, (name, terms))
+        _require_same(
+            (first, began),
+            (name, terms),
+            f"the runs of {method} are not of one method",
+            "compare runs that were played with the same values, or give each a method of its own",
+        )
+
+
+def _require_same(
+    one: tuple[str, Mapping[str, Any]], other: tuple[str, Mapping[str, Any]], problem: str, mend: str
+) -> None:
+    """Check that two flat configurations are the same.
+
+    Args:
+        one: Its name and what it holds.
+        other: The same of the other.
+        problem: What is wrong where they differ.
+        mend: What to do then.
+
+    Raises:
+        ConfigError: They differ; names the first key and both values.
+    """
+    found = differences(one[1], other[1])
+    if found:
+        first = found[0]
+        raise ConfigError(
+            f"{problem}: {first.one!r} in {one[0]}, {first.other!r} in {other[0]}{more(found)}",
+            where=first.key,
+            mend=mend,
+        )
 
 
 def checksum_of(result: Mapping[str, Any]) -> str | None:

@@ -14,12 +14,11 @@ from fleetlora.comparison.measures import measured
 from fleetlora.comparison.plan import Source, Variant, expand, pending, plan_variants
 from fleetlora.comparison.shapes import check_tuned
 from fleetlora.comparison.statistics import estimate
-from fleetlora.comparison.terms import flat
 from fleetlora.comparison.tracks import share_tracks
 from fleetlora.config import load_experiment
 from fleetlora.console import Progress, Quiet
 from fleetlora.doctor import versions
-from fleetlora.documents import read_json, refuse_newer
+from fleetlora.documents import flat, read_json, refuse_newer
 from fleetlora.errors import ConfigError
 from fleetlora.files import write_text
 from fleetlora.records import open_run

@@ -124,15 +124,20 @@ def hold_out(runs: Sequence[Recorded], whole: Fitted) -> list[HeldOut]:
     for method in dict.fromkeys(run.method for run in runs):
         mine = [run for run in runs if run.method == method]
         others = [run for run in runs if run.method != method]
-        if {run.recipe for run in mine} <= {run.recipe for run in others} and _tests(others) >= _FEWEST:
+        if _suffice(others, mine):
             found += _predicted(mine, fit_task(others, whole), "method")
             continue
         for seed in dict.fromkeys(run.seed for run in mine):
             rest = [*others, *(run for run in mine if run.seed != seed)]
             left = [run for run in mine if run.seed == seed]
-            if {run.recipe for run in left} <= {run.recipe for run in rest} and _tests(rest) >= _FEWEST:
+            if _suffice(rest, left):
                 found += _predicted(left, fit_task(rest, whole), "seed")
     return found
+
+
+def _suffice(fitted: Sequence[Recorded], left: Sequence[Recorded]) -> bool:
+    """Tell whether a fit to some runs can say anything of others: it knows their recipes, by enough tests."""
+    return {run.recipe for run in left} <= {run.recipe for run in fitted} and _tests(fitted) >= _FEWEST
 
 
 def _tests(runs: Sequence[Recorded]) -> int:

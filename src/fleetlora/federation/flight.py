@@ -180,13 +180,13 @@ def _first_legs(world: World, started: Started, here: Here, end_s: Floats) -> tu
 def _second_legs(world: World, started: Started, here: Here, course: Timeline, limit: Floats) -> _Legs:
     """Return who goes on at another RSU: downloaded, not through, and handed off before its limit."""
     n, contacts = len(started), world.contacts
-    following = contacts.next_contact[here.contact[started.vehicle]]
-    contact = np.maximum(following, 0)
+    handed_to = contacts.handed_to[here.contact[started.vehicle]]
+    contact = np.maximum(handed_to, 0)
     cut_s = course.end_s[:n]
     end_s = np.minimum(contacts.t_out_s[contact], limit)
     start_s = np.minimum(cut_s + started.compute_s - course.compute_s[:n], end_s)
     downloaded = course.down_bits[:n] >= 8.0 * started.bytes_down * (1 - 1e-12)
-    left = (cut_s < limit) & ~course.done[:n] & (following >= 0) & contacts.handoff[contact]
+    left = (cut_s < limit) & ~course.done[:n] & (handed_to >= 0)
     row = np.flatnonzero(started.hand_off & left & downloaded)
     return _Legs(
         row=row,

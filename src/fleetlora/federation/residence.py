@@ -53,11 +53,8 @@ class Residence:
     @classmethod
     def known(cls, world: World, here: Here, vehicle: Ints) -> Residence:
         """Return the true residences and next RSUs, which only an oracle may see."""
-        contacts = world.contacts
-        following = contacts.next_contact[here.contact[vehicle]]
-        contact = np.maximum(following, 0)
-        handed_off = (following >= 0) & contacts.handoff[contact]
-        next_rsu = np.where(handed_off, contacts.rsu[contact], -1).astype(np.int64)
+        handed_to = world.contacts.handed_to[here.contact[vehicle]]
+        next_rsu = np.where(handed_to >= 0, world.contacts.rsu[handed_to], -1).astype(np.int64)
         return cls(here.leaves_s[vehicle] - here.time_s, 0.0, next_rsu)
 
 

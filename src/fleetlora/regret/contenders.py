@@ -59,11 +59,12 @@ def _truth(instance: Instance) -> dict[str, Any]:
     Raises:
         ConfigError: The means change; one mix for all is not the optimum then.
     """
-    if len(instance.pieces) > 1:
+    if not instance.steady:
         raise ConfigError(
             f"oracle-lp plays one mix, and the means of {instance.name!r} change",
             where="--policies",
-            mend="play it on instances whose means stay: " + ", ".join(_steady()),
+            mend="play it on instances whose means stay: "
+            + ", ".join(name for name, other in INSTANCES.items() if other.steady),
         )
     (piece,) = instance.pieces
     return {
@@ -71,10 +72,6 @@ def _truth(instance: Instance) -> dict[str, Any]:
         "cost": piece.cost.tolist(),
         "budget_per_decision": instance.rho,
     }
-
-
-def _steady() -> list[str]:
-    return [name for name, instance in INSTANCES.items() if len(instance.pieces) == 1]
 
 
 #: Contenders by name. Any other policy of the registry can be played too, with its defaults.

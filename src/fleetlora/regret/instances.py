@@ -82,6 +82,11 @@ class Instance:
         """N, decisions in a round."""
         return len(self.device)
 
+    @property
+    def steady(self) -> bool:
+        """Whether the means stay as they are."""
+        return len(self.pieces) == 1
+
     @cached_property
     def _place(self) -> Ints:
         return np.arange(self.places, dtype=np.int64)

@@ -149,7 +149,7 @@ def _conclude(
         late = at >= fitted_from(rounds)
         # across changes a slope is that of the kinks; rivals plan with T, so they are elsewhere at t < T than
         # if T were t, and their plays end with the budget (until_spent)
-        steady = len(problem.pieces) == 1 and not contender.until_spent
+        steady = problem.steady and not contender.until_spent
         slope = fit_exponent(at[late].astype(float), values[:, late], rng) if steady else None
         return {
             "mean": _numbers(interval.mean),

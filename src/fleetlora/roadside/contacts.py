@@ -90,6 +90,11 @@ class Contacts:
         following[self.offsets[1:][np.diff(self.offsets) > 0] - 1] = -1
         return following
 
+    @cached_property
+    def handed_to(self) -> NDArray[np.int64]:
+        """(C,) row of the contact that a contact's vehicle is handed off to, −1 where it is not."""
+        return np.where((self.next_contact >= 0) & self.handoff[self.next_contact], self.next_contact, -1)
+
     def find(self, vehicle: NDArray[np.integer], t_s: Floats) -> NDArray[np.int64]:
         """Return the contact in which each vehicle is at its own time.
 

@@ -72,9 +72,7 @@ def refuse_common(train: Iterable[str], test: Iterable[str]) -> None:
     """
     common = sorted(set(train) & set(test))
     if common:
-        raise ConfigError(
-            f"{common[0]!r} is also trained on", where="test", mend="take it out of train or out of test"
-        )
+        raise _on_both_sides(common[0])
 
 
 def refuse_common_files(train: str, test: str) -> None:
@@ -84,9 +82,13 @@ def refuse_common_files(train: str, test: str) -> None:
         ConfigError: Both paths lead to one place.
     """
     if _place(train) == _place(test):
-        raise ConfigError(
-            f"{test!r} is also trained on", where="test", mend="take it out of train or out of test"
-        )
+        raise _on_both_sides(test)
+
+
+def _on_both_sides(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name!r} is also trained on", where="test", mend="take it out of train or out of test"
+    )
 
 
 def _place(path: str) -> str:

@@ -219,7 +219,7 @@ def _from_records(
 def _read_parquet(path: Path, columns: Sequence[str]) -> Table:
     with open_parquet(path, _MEND) as file:
         _require(path, columns, file.schema.names)
-        return from_arrow(path, file.read(columns), columns)
+        return _of_rows(path, file.read(columns), columns)
 
 
 def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
@@ -241,9 +241,14 @@ def _read_arrow(path: Path, columns: Sequence[str]) -> Table:
 def from_arrow(path: Path, read: Any, columns: Sequence[str]) -> Table:
     """Return ``columns`` of a ``pyarrow.Table`` that was read from ``path``."""
     _require(path, columns, read.column_names)
-    read = checked_rows(read.select(list(dict.fromkeys(columns))), path if path.is_file() else None)
-    names = _declared_classes(read.schema.metadata or {})
-    return Table(path, {name: read[name].to_pylist() for name in columns}, lambda _row: None, names)
+    rows = checked_rows(read.select(list(dict.fromkeys(columns))), path if path.is_file() else None)
+    return _of_rows(path, rows, columns)
+
+
+def _of_rows(path: Path, rows: Any, columns: Sequence[str]) -> Table:
+    """Return ``columns`` of rows that were looked through."""
+    names = _declared_classes(rows.schema.metadata or {})
+    return Table(path, {name: rows[name].to_pylist() for name in columns}, lambda _row: None, names)
 
 
 def _declared_classes(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
