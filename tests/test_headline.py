@@ -1,4 +1,4 @@
-"""The tables of docs/results.md are those of the recorded results."""
+"""The tables of docs/results.md and README.md are those of the recorded results."""
 
 import importlib.util
 import json
@@ -78,3 +78,47 @@ def test_the_largest_overdraw_is_that_of_a_run_not_of_a_mean(tables: ModuleType,
     made["runs"][1]["measures"]["overdraw_j"] = 3.0
     record(tmp_path, "main-warsaw", made)
     assert "largest overdraw of any run 3 J" in tables._table("main-warsaw")
+
+
+def tuning(**scores: dict[str, float]) -> dict[str, Any]:
+    """A tuning: by method the accuracy of each setting that was tried, the last of them chosen."""
+    methods = {
+        method: {
+            "overrides": list(tried)[-1].split(),
+            "scores": [{"overrides": setting.split(), "accuracy": value} for setting, value in tried.items()],
+        }
+        for method, tried in scores.items()
+    }
+    return {"seeds": [100], "methods": methods}
+
+
+STEP_1, STEP_2 = "training.rate_factor=1.0", "training.rate_factor=2.0"
+SHORT, LONG = "round.deadline_s=2.0", "round.deadline_s=30.0"
+
+
+def test_step_sizes_stand_with_both_deadlines_and_the_best_is_bold(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    tried = {f"{STEP_1} {LONG}": 0.6, f"{STEP_1} {SHORT}": 0.7, f"{STEP_2} {SHORT}": 0.8}
+    record(tmp_path, "tuned-steps", tuning(a=tried, b={f"{STEP_2} {LONG}": 0.5}))
+    lines = tables._table("tuned-steps").splitlines()
+    assert lines[0] == "| method | 1× | 2× |"
+    assert lines[2:4] == ["| a | 70.0 / 60.0 | **80.0** / – |", "| b | – | – / **50.0** |"]
+    assert "deadlines of 2 s / 30 s" in lines[-1]
+
+
+def test_deadlines_stand_with_the_step_size_they_were_tried_with(tables: ModuleType, tmp_path: Path) -> None:
+    tried = {f"{STEP_2} {LONG}": 0.8, f"{STEP_2} {SHORT}": 0.796}
+    record(tmp_path, "tuned-deadlines", tuning(a=tried))
+    lines = tables._table("tuned-deadlines").splitlines()
+    assert lines[0] == "| method | step size | 2 s | 30 s |"
+    assert lines[2] == "| a | 2× | **79.6** | 80.0 |"
+
+
+def test_constants_have_a_row_for_every_method_that_has_one(tables: ModuleType, tmp_path: Path) -> None:
+    beneath = f"{STEP_1} {SHORT}"
+    made = tuning(a={f"{beneath} policy.bonus=0.1": 0.7, f"{beneath} policy.bonus=0.03": 0.71})
+    made["methods"]["b"] = {"overrides": beneath.split()}  # has no constant of its own
+    record(tmp_path, "tuned", made)
+    rows = tables._table("tuned").splitlines()[2:-2]
+    assert rows == ["| a | 1×, 2 s | `policy.bonus` | 0.03: **71.0**, 0.1: 70.0 |"]

@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md from the JSON files beside this file, between their markers.
+"""Write the tables of docs/results.md and README.md from the JSON files beside this file, between markers.
 
     python benchmarks/headline/tables.py            # rewrites the tables; --check tells if they are fresh
     python benchmarks/headline/tables.py --pictures # draws docs/pareto-CITY.png too
@@ -6,11 +6,16 @@
 Means, and differences in most tables, have the bootstrap's intervals, those of a verdict Student's; a dagger
 marks a difference that only the bootstrap tells from none. Both come from the recorded runs.
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`. NAME is a result, NAME/verdict its
-comparison with the best rival of each measure, NAME/quick that of the quick variant; tuned-steps and tuned
-are what methods came to with each step size and with each deadline on the tuning slice, departures-CITY what
-a rule for departing vehicles delivers and wastes, sensitivity-CITY the verdict in other worlds,
-develop-curve what a price of a second comes to.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`, where NAME is one of
+
+    headline            the three cities in brief
+    RESULT              a comparison; RESULT/verdict: with the best rival of each measure; RESULT/quick: of
+                        the quick variant
+    tuned-steps, tuned-deadlines, tuned    what methods came to on the tuning slice with each step size,
+                        deadline and value of a constant of theirs
+    departures-CITY     what a rule for departing vehicles delivers and wastes
+    sensitivity-CITY    the verdict in other worlds
+    develop-curve       what a price of a second comes to
 """
 
 from __future__ import annotations
@@ -31,7 +36,8 @@ from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.to_matplotlib import draw_matplotlib
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs" / "results.md"
+DOCS = HERE.parents[1] / "docs"
+PAGES = (DOCS / "results.md", DOCS.parent / "README.md")
 
 #: The keys of what tuning chose, one after the other.
 STEP, DEADLINE = "training.rate_factor", "round.deadline_s"
@@ -45,6 +51,12 @@ _TITLES = {
 }
 #: Below a table where a difference has the mark.
 _DAGGER = "†: the bootstrap's interval leaves out zero, Student's does not."
+#: The cities as the table in brief calls them.
+_CITIES = {
+    "warsaw": "Warsaw, buses (tuned on other hours of that day)",
+    "sf": "San Francisco, taxis",
+    "ingolstadt": "Ingolstadt, SUMO",
+}
 #: Methods that lose what departs, and beside each the ones that foresee it.
 _DEPARTURES = (
     ("fixed", "fixed-departure", "fixed-oracle-departure"),
@@ -133,6 +145,37 @@ def quick(document: dict[str, Any]) -> str:
     return verdict(merge_documents([document], [variant, *rivals]))
 
 
+def headline(_: str) -> str:
+    """Return both forms of ours beside the most accurate rival and the quickest one, a row a city."""
+    head = ("city", "UCB-DUAL, %", "most accurate rival, %", "points more", "round latency beside it")
+    head += ("`ucb-dual-quick`, %", "points more", "round latency, against the shortest of all rivals")
+    rows = []
+    for city, called in _CITIES.items():
+        main, variant = _read(f"main-{city}"), _read(f"quick-{city}")
+        if main is None or variant is None:
+            return _NOT_PLAYED
+        cells, best = [called], main["best_rival"]["accuracy"]["rival"]
+        cells += [_accuracy_of(main, main["reference"]), f"{_accuracy_of(main, best)}, {best}"]
+        cells += _apart(main, best)
+        found = {key: variant["best_rival"][key]["rival"] for key in ("accuracy", "latency_s")}
+        points, latency = (_apart(variant, rival)[i] for i, rival in enumerate(found.values()))
+        cells += [_accuracy_of(variant, variant["reference"]), points, f"{latency}, {found['latency_s']}"]
+        rows.append(cells)
+    below = "Means of three seeds; in brackets Student's 95 % intervals of differences paired by seed."
+    return f"{_markdown(head, rows)}\n\n{below}"
+
+
+def _accuracy_of(document: dict[str, Any], method: str) -> str:
+    return f"{100 * document['results'][method]['accuracy']['value']:.1f}"
+
+
+def _apart(document: dict[str, Any], rival: str) -> tuple[str, str]:
+    """Return by how many points, and by how many percent of the latency, the reference is apart."""
+    apart = document["differences"][rival]
+    number, *ends = _signed(apart["latency_percent"], "t_").partition(" ")
+    return _signed(apart["accuracy_points"], "t_"), f"{number} %{''.join(ends)}"
+
+
 def departures(city: str) -> str:
     """Return what each rule for departing vehicles delivers and wastes, and by how much it beats dropping."""
     document = _read(f"departures-{city}")
@@ -191,28 +234,81 @@ def develop(learner: str) -> str:
 
 
 def tuned(what: str) -> str:
-    """Return what methods came to on the tuning slice with each step size, or then with each deadline."""
+    """Return what methods came to on the tuning slice with each step size, deadline or constant."""
     document = _read(f"tuned-{what}" if what else "tuned")
     if document is None:
         return _NOT_PLAYED
-    key, unit = (STEP, "×") if what else (DEADLINE, " s")
-    methods = document["methods"]
-    tried = {name: {_numbers(s["overrides"])[key]: s for s in one["scores"]} for name, one in methods.items()}
-    each = sorted({value for scores in tried.values() for value in scores}, key=float)
-    head = ("method", *(() if what else ("step size",)), *(f"{value}{unit}" for value in each))
+    head, rows, told = _TUNED[what](document)
+    return f"{_markdown(head, rows)}\n\nAccuracy, %, with seed {document['seeds'][0]}{told}; bold: chosen."
+
+
+def _steps(document: dict[str, Any]) -> tuple[Sequence[str], list[list[str]], str]:
+    """Return the table of step sizes, each cell with one accuracy per deadline."""
+    tried = _tried(document, (STEP, DEADLINE))
+    sizes, waits = (sorted({key[i] for scores in tried.values() for key in scores}) for i in (0, 1))
     rows = []
-    for name, one in methods.items():
-        cells = [name] if what else [name, f"{_numbers(one['overrides'])[STEP]}×"]
-        for score in (tried[name].get(value) for value in each):
-            shown = f"{100 * score['accuracy']:.1f}" if score else "–"
-            cells.append(f"**{shown}**" if score and score["overrides"] == one["overrides"] else shown)
-        rows.append(cells)
-    return f"{_markdown(head, rows)}\n\nAccuracy, %, with seed {document['seeds'][0]}; bold: chosen."
+    for name, scores in tried.items():
+        best = max(scores, key=lambda key: scores[key]["accuracy"])
+        cells = [
+            [_accuracy(scores.get((size, wait)), (size, wait) == best) for wait in waits] for size in sizes
+        ]
+        rows.append([name, *(" / ".join(cell) if set(cell) != {"–"} else "–" for cell in cells)])
+    told = f", deadlines of {' / '.join(f'{wait:g} s' for wait in waits)}"
+    return ("method", *(f"{size:g}×" for size in sizes)), rows, told
 
 
-def _numbers(overrides: Sequence[str]) -> dict[str, str]:
-    """Return what tuning chose, ``key=value`` each, as it is shown."""
-    return {key: f"{float(value):g}" for key, _, value in (text.partition("=") for text in overrides)}
+def _limits(document: dict[str, Any]) -> tuple[Sequence[str], list[list[str]], str]:
+    """Return the table of deadlines, each tried with the step size of the method."""
+    tried = _tried(document, (DEADLINE,))
+    waits = sorted({key for scores in tried.values() for key in scores})
+    rows = []
+    for name, scores in tried.items():
+        chosen = _numbers(document["methods"][name]["overrides"])
+        cells = [_accuracy(scores.get(wait), wait == (chosen[DEADLINE],)) for wait in waits]
+        rows.append([name, f"{chosen[STEP]:g}×", *cells])
+    return ("method", "step size", *(f"{wait:g} s" for (wait,) in waits)), rows, ""
+
+
+def _constants(document: dict[str, Any]) -> tuple[Sequence[str], list[list[str]], str]:
+    """Return the table of the constants that single methods have, a row each."""
+    rows = []
+    for name, one in document["methods"].items():
+        if not one.get("scores"):
+            continue
+        key = one["overrides"][-1].partition("=")[0]
+        tried, chosen = _tried(document, (key,))[name], _numbers(one["overrides"])
+        cells = [f"{v[0]:g}: {_accuracy(s, v == (chosen[key],))}" for v, s in sorted(tried.items())]
+        settings = f"{chosen[STEP]:g}×, {chosen[DEADLINE]:g} s"
+        rows.append([name, settings, f"`{key}`", ", ".join(cells)])
+    return ("method", "step size, deadline", "constant", "accuracy with each value"), rows, ""
+
+
+def _tried(document: dict[str, Any], keys: Sequence[str]) -> dict[str, dict[tuple[float, ...], Any]]:
+    """Return the scores of every method that was tuned, by the values of some keys."""
+    found = {}
+    for name, one in document["methods"].items():
+        scores = [(_numbers(score["overrides"]), score) for score in one.get("scores", ())]
+        kept = {
+            tuple(numbers[key] for key in keys): score for numbers, score in scores if {*keys} <= {*numbers}
+        }
+        if kept:
+            found[name] = kept
+    return found
+
+
+def _accuracy(score: dict[str, Any] | None, is_chosen: bool) -> str:
+    if score is None:
+        return "–"
+    shown = f"{100 * score['accuracy']:.1f}"
+    return f"**{shown}**" if is_chosen else shown
+
+
+_TUNED = {"steps": _steps, "deadlines": _limits, "": _constants}
+
+
+def _numbers(overrides: Sequence[str]) -> dict[str, float]:
+    """Return what tuning chose or tried, ``key=value`` each."""
+    return {key: float(value) for key, _, value in (text.partition("=") for text in overrides)}
 
 
 def _by_seed(document: dict[str, Any], method: str, measure: str) -> list[float | None]:
@@ -246,6 +342,7 @@ def _plain(name: str) -> str:
 
 
 _GATHERED = {
+    "headline": headline,
     "departures": departures,
     "develop": develop,
     "sensitivity": sensitivity,
@@ -280,7 +377,7 @@ def draw_pictures() -> None:
         together = merge_documents([main, variant], [main["reference"], variant["reference"], *rivals])
         with TemporaryDirectory() as folder:
             draw_matplotlib(comparison_figures(together)[0], Path(folder) / "pareto")
-            shutil.copyfile(Path(folder) / "pareto.png", PAGE.parent / f"pareto-{city}.png")
+            shutil.copyfile(Path(folder) / "pareto.png", DOCS / f"pareto-{city}.png")
 
 
 if __name__ == "__main__":
@@ -290,10 +387,11 @@ if __name__ == "__main__":
     parser.add_argument("--check", action="store_true", help="do not write; exit 1 if a table is stale")
     parser.add_argument("--pictures", action="store_true", help="draw the pictures too")
     given = parser.parse_args()
-    before = PAGE.read_text("utf-8")
-    after = rewritten(before)
+    texts = {page: page.read_text("utf-8") for page in PAGES}
+    stale = {page: rewritten(text) for page, text in texts.items() if rewritten(text) != text}
     if given.check:
-        sys.exit(int(before != after))
-    PAGE.write_text(after, "utf-8")
+        sys.exit(int(bool(stale)))
+    for page, text in stale.items():
+        page.write_text(text, "utf-8")
     if given.pictures:
         draw_pictures()
