@@ -181,7 +181,7 @@ def departures(city: str) -> str:
     document = _read(f"departures-{city}")
     if document is None:
         return _NOT_PLAYED
-    head = ("method", "delivered, %", "wasted, J", "accuracy, %")
+    head = ("method", "delivered, %", "early", "handed off", "residence off by", "wasted, J", "accuracy, %")
     head += ("delivered, points more", "wasted, J less", "accuracy, points more")
     rows = [_departure(document, name, drop) for drop, *rules in _DEPARTURES for name in (drop, *rules)]
     return f"{_markdown(head, rows)}\n\n{_seeds(document)}"
@@ -189,7 +189,9 @@ def departures(city: str) -> str:
 
 def _departure(document: dict[str, Any], name: str, drop: str) -> list[str]:
     one = document["results"][name]
-    cells = [name, _number(one["delivered_share"], 100), _number(one["wasted_j"], 1, 1)]
+    cells = [name, _number(one["delivered_share"], 100)]
+    cells += [f"{one[key]['value']:.1f}" for key in ("early", "handed_off")]
+    cells += [f"{one['residence_factor']['value']:.1f}×", _number(one["wasted_j"], 1, 1)]
     cells.append(_number(one["accuracy"], 100))
     if name == drop:
         return [*cells, "–", "–", "–"]
