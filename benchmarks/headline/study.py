@@ -106,7 +106,7 @@ def _values(key: str, *values: float) -> tuple[Setting, ...]:
 
 #: The constant that a method's behaviour hangs on most, its default in the middle or at the end of three.
 CONSTANTS = {
-    "ucb-dual": _values("policy.gain_latencies", 0.8, 1.2, 1.8),
+    **dict.fromkeys((OURS, QUICK), _values("policy.gain_latencies", 0.8, 1.2, 1.8)),
     "ucb-dual-paper": _values("policy.bonus", 0.03, 0.1, 0.3),
     "hetlora": _values("aggregation.gamma", 0.85, 0.99, 1.0),
     "ucb-alp": _values("policy.exploration", 0.1, 0.3, 1.0),
@@ -234,8 +234,14 @@ class Study:
         self._tune(LIMITS, dict.fromkeys(self.methods, DEADLINES), BEYOND_DEADLINES, STEPS, TOLERANCE)
 
     def constants(self) -> None:
-        """Choose each method's own constant, with what was chosen before; those without one keep that."""
-        self._tune(TUNED, CONSTANTS, BEYOND_CONSTANTS, LIMITS, TOLERANCE)
+        """Choose each method's own constant, with what was chosen before; those without one keep that.
+
+        The quick variant has what was chosen for ours before, but for the deadline, which is its own.
+        """
+        chosen = read_tuned(LIMITS).chosen
+        quick = tuple(one for one in chosen[OURS] if not one.startswith("round.deadline_s"))
+        before = self._chosen("limits", {**chosen, QUICK: quick}, LIMITS)
+        self._tune(TUNED, CONSTANTS, BEYOND_CONSTANTS, before, TOLERANCE)
 
     def _tune(
         self,
@@ -260,7 +266,7 @@ class Study:
         """
         there = _recorded(path.stem) if path.exists() else {"methods": {}}
         before = read_tuned(tuned).chosen if tuned else dict.fromkeys(self.methods, ())
-        methods = [method for method in self.methods if method in before]
+        methods = [method for method in (*self.methods, QUICK) if method in before]
         unknown = [method for method in self.asked if method not in methods]
         if unknown:
             raise ConfigError(f"{unknown[0]} is not tuned here", where="--methods", mend=", ".join(methods))
@@ -432,7 +438,7 @@ class Study:
 
         Of the methods those that are asked for, and those that are recorded.
         """
-        tuned = tuned or self._all_chosen()
+        tuned = tuned or TUNED
         names = (self._name(name), *(beside if self.given is None else ()))
         parts = self._held(names, city, methods, share, settings, tuned)
         there = {method for part in parts for method in part["methods"]}
@@ -442,17 +448,11 @@ class Study:
         held = [method for method in methods if method in {*there, *lacking}]
         self._write(self._name(name), merge_documents(parts, held, TARGET))
 
-    def _all_chosen(self) -> Path:
-        """Return the file of what was tuned; the quick variant has what ours has, but for its deadline."""
-        chosen = read_tuned(TUNED).chosen
-        quick = tuple(one for one in chosen[OURS] if not one.startswith("round.deadline_s"))
-        return self._chosen("all", {**chosen, QUICK: quick})
-
-    def _chosen(self, name: str, chosen: Mapping[str, Setting]) -> Path:
-        """Leave a file that says what is laid over each method, where that was not tuned for itself."""
+    def _chosen(self, name: str, chosen: Mapping[str, Setting], tuned: Path | None = None) -> Path:
+        """Leave a file like that of a tuning that lays something else over methods than was tuned for them."""
         methods = {method: {"overrides": list(overrides)} for method, overrides in chosen.items()}
         path = self.out / f"tuned-{name}.json"
-        write_text(path, json.dumps({**read_tuned(TUNED).document, "methods": methods}, indent=1))
+        write_text(path, json.dumps({**read_tuned(tuned or TUNED).document, "methods": methods}, indent=1))
         return path
 
     @property
