@@ -119,6 +119,10 @@ def test_constants_have_a_row_for_every_method_that_has_one(tables: ModuleType, 
     beneath = f"{STEP_1} {SHORT}"
     made = tuning(a={f"{beneath} policy.bonus=0.1": 0.7, f"{beneath} policy.bonus=0.03": 0.71})
     made["methods"]["b"] = {"overrides": beneath.split()}  # has no constant of its own
+    quick = tuning(**{"ucb-dual-quick": {f"{STEP_2} policy.gain_latencies=2.7": 0.8}})
+    made["methods"].update(quick["methods"])  # has a deadline of its own
     record(tmp_path, "tuned", made)
-    rows = tables._table("tuned").splitlines()[2:-2]
-    assert rows == ["| a | 1×, 2 s | `policy.bonus` | 0.03: **71.0**, 0.1: 70.0 |"]
+    assert tables._table("tuned").splitlines()[2:-2] == [
+        "| a | 1×, 2 s | `policy.bonus` | 0.03: **71.0**, 0.1: 70.0 |",
+        "| ucb-dual-quick | 2×, 1 s | `policy.gain_latencies` | 2.7: **80.0** |",
+    ]

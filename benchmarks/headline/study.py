@@ -266,7 +266,7 @@ class Study:
         """
         there = _recorded(path.stem) if path.exists() else {"methods": {}}
         before = read_tuned(tuned).chosen if tuned else dict.fromkeys(self.methods, ())
-        methods = [method for method in (*self.methods, QUICK) if method in before]
+        methods = [method for method in dict.fromkeys((OURS, QUICK, *self.methods)) if method in before]
         unknown = [method for method in self.asked if method not in methods]
         if unknown:
             raise ConfigError(f"{unknown[0]} is not tuned here", where="--methods", mend=", ".join(methods))
@@ -449,7 +449,7 @@ class Study:
         self._write(self._name(name), merge_documents(parts, held, TARGET))
 
     def _chosen(self, name: str, chosen: Mapping[str, Setting], tuned: Path | None = None) -> Path:
-        """Leave a file like that of a tuning that lays something else over methods than was tuned for them."""
+        """Leave a file like a tuning's that lays over methods what was not tuned for themselves."""
         methods = {method: {"overrides": list(overrides)} for method, overrides in chosen.items()}
         path = self.out / f"tuned-{name}.json"
         write_text(path, json.dumps({**read_tuned(tuned or TUNED).document, "methods": methods}, indent=1))

@@ -32,6 +32,7 @@ from typing import Any
 
 from fleetlora.comparison import merge_documents
 from fleetlora.comparison.statistics import difference, is_shown
+from fleetlora.methods import method_values
 from fleetlora.report.compared.figures import comparison_figures
 from fleetlora.report.to_matplotlib import draw_matplotlib
 
@@ -280,7 +281,8 @@ def _constants(document: dict[str, Any]) -> tuple[Sequence[str], list[list[str]]
         key = one["overrides"][-1].partition("=")[0]
         tried, chosen = _tried(document, (key,))[name], _numbers(one["overrides"])
         cells = [f"{v[0]:g}: {_accuracy(s, v == (chosen[key],))}" for v, s in sorted(tried.items())]
-        settings = f"{chosen[STEP]:g}×, {chosen[DEADLINE]:g} s"
+        wait = chosen.get(DEADLINE) or method_values(name)["round"]["deadline_s"]
+        settings = f"{chosen[STEP]:g}×, {wait:g} s"
         rows.append([name, settings, f"`{key}`", ", ".join(cells)])
     return ("method", "step size, deadline", "constant", "accuracy with each value"), rows, ""
 
