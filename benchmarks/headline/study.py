@@ -56,8 +56,9 @@ HERE = Path(__file__).parent
 STEPS, LIMITS, TUNED = (HERE / f"{name}.json" for name in ("tuned-steps", "tuned-deadlines", "tuned"))
 CITIES = ("warsaw", "sf", "ingolstadt")
 OURS, QUICK = "ucb-dual", "ucb-dual-quick"
+#: Without FlexLoRA: with one adapted layer FedRA has no layers to draw, and is the same but for rounding.
 RIVALS = (
-    *("homolora", "hetlora", "fedra", "flora", "flexlora", "ffa"),
+    *("homolora", "hetlora", "fedra", "flora", "ffa"),
     *("random", "greedy", "primal-dual-bwk", "ucb-bv", "ucb-alp", "ucb-dual-paper"),
 )
 ABLATIONS = tuple(
