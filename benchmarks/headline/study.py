@@ -105,7 +105,7 @@ def _values(key: str, *values: float) -> tuple[Setting, ...]:
     return tuple((f"{key}={value}",) for value in values)
 
 
-#: The constant that a method's behaviour hangs on most, its default in the middle or at the end of three.
+#: Three values of the constant that a method's behaviour hangs on most.
 CONSTANTS = {
     **dict.fromkeys((OURS, QUICK), _values("policy.gain_latencies", 0.8, 1.2, 1.8)),
     "ucb-dual-paper": _values("policy.bonus", 0.03, 0.1, 0.3),
