@@ -123,7 +123,7 @@ _changed("no-departure", {"departure": {"rule": "drop"}})
 _changed("loop", {"budget": {"rule": "feedback"}})
 _changed("paper-loop", {"budget": {"rule": "paper"}})
 
-# Whoever takes longer than a second does not begin. A second may be cheaper then; the price was tuned with it.
+# Whoever takes longer than a second does not begin; a second may be cheaper then, by a price tuned with it.
 _changed("quick", {"round": {"deadline_s": 1.0}, "policy": {"gain_latencies": 2.7}})
 
 # Departure rules by themselves: for long rounds (one large rank for all) and for ours; the oracle is told the
