@@ -237,11 +237,10 @@ class Study:
     def constants(self) -> None:
         """Choose each method's own constant, with what was chosen before; those without one keep that.
 
-        The quick variant has what was chosen for ours before, but for the deadline, which is its own.
+        The quick variant has the step size of ours, and a deadline of its own.
         """
-        chosen = read_tuned(LIMITS).chosen
-        quick = tuple(one for one in chosen[OURS] if not one.startswith("round.deadline_s"))
-        before = self._chosen("limits", {**chosen, QUICK: quick}, LIMITS)
+        chosen = {**read_tuned(LIMITS).chosen, QUICK: read_tuned(STEPS).chosen[OURS]}
+        before = self._chosen("limits", chosen, LIMITS)
         self._tune(TUNED, CONSTANTS, BEYOND_CONSTANTS, before, TOLERANCE)
 
     def _tune(
