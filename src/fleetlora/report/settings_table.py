@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fleetlora.documents import is_tables
 from fleetlora.report.markup import element, table
 from fleetlora.report.words import span
 
@@ -52,9 +53,7 @@ def provenance_html(run: Run) -> str:
 
 
 def _is_section(value: Any) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
-    )
+    return isinstance(value, Mapping) or is_tables(value)
 
 
 def _section(name: str, value: Any) -> str:
@@ -67,7 +66,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
-    elif _is_section(value):
+    elif is_tables(value):
         for index, item in enumerate(value):
             yield from _flat(f"{prefix}[{item.get('name', index)}]", item)
     else:
