@@ -46,7 +46,8 @@ def test_the_page_says_which_records_are_of_which_version() -> None:
                 path.relative_to(folder).as_posix()
             )
     page = " ".join(PAGES[1].read_text("utf-8").split())
-    (said,) = re.findall(r"((?:`[^`]+`(?:, | and )?)+) are of version 0\.1\.0", page)
+    files = r"(?:`[^`]+`(?:, | and )?)+"
+    (said,) = re.findall(rf"({files}) are of version 0\.1\.0 by their \S+, the others of 0\.2\.0\.", page)
     assert set(of) == {"0.1.0", "0.2.0"}
     assert of["0.1.0"] == set(re.findall(r"`([^`]+)`", said))
 
